@@ -1,0 +1,1 @@
+"""Programs that prune, train and compare: `python -m experiments.prune --help`."""

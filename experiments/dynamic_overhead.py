@@ -1,0 +1,116 @@
+"""What moving masks cost: the average step beside static masks, and one update of a large layer.
+
+  python -m experiments.dynamic_overhead
+
+Rounds with moving and with static masks alternate in one process, so that both see the same machine; what is printed is
+the median of the rounds' ratios. Tracing is left out.
+"""
+
+from experiments import quiet  # noqa: F401, isort: skip
+
+import dataclasses
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_pai
+from experiments.config import launch, setting
+from experiments.settings import method_names, network_names
+from experiments.table import show
+from tf_pai import networks
+from tf_pai.callbacks import RigL, callback_of
+from tf_pai.training.callbacks import OneRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Overhead:
+    """What is measured."""
+
+    method: str = setting("rigl", "Which method moves the masks.", method_names)
+    networks: tuple[str, ...] = setting(("lenet_300_100", "resnet_20"), "On which networks.", network_names)
+    sparsity: float = setting(0.9, "Of the masks.")
+    update_every: int = setting(100, "Steps between two updates.")
+    batch_size: int = setting(128, "Examples per step.")
+    rounds: int = setting(10, "Rounds of each kind; each has one update.")
+    side: int = setting(5000, "Inputs and units of the large layer: 25 million weights.")
+    jit_compile: bool = setting(False, "Compile the training step with XLA.")
+
+
+def main(config: Overhead) -> None:
+    """Measures, and prints two tables."""
+    rows = [[name, *map(str, step_times(config, name).values())] for name in config.networks]
+    head = ["network", "static", "moving", "ratio", "ratio of CPU time"]
+    show(f"average step, {config.method} every {config.update_every} steps", head, rows)
+    seconds = f"{update_seconds(config):.2f}"
+    show("one update of RigL, its dense gradient included", ["weights", "seconds"], [[f"{config.side**2:,}", seconds]])
+
+
+def step_times(config: Overhead, network: str) -> dict[str, str]:
+    """Returns milliseconds per step with static and with moving masks, and the median ratios of the rounds."""
+    shape = (28, 28, 1) if network.startswith("lenet") else (32, 32, 3)
+    data = batches(shape, config.batch_size, config.update_every)
+    runs = {kind: start(config, network, shape, kind == "moving") for kind in ("static", "moving")}
+    wall: dict[str, list[float]] = {kind: [] for kind in runs}
+    cpu: dict[str, list[float]] = {kind: [] for kind in runs}
+    for number in range(config.rounds + 1):
+        for kind in sorted(runs, reverse=bool(number % 2)):
+            began = time.perf_counter(), time.process_time()
+            epochs = {"initial_epoch": number, "epochs": number + 1}
+            runs[kind].model.fit(data, callbacks=runs[kind], shuffle=False, verbose=0, **epochs)
+            wall[kind].append((time.perf_counter() - began[0]) * 1000 / config.update_every)
+            cpu[kind].append(time.process_time() - began[1])
+    static, moving = (f"{statistics.median(wall[kind][1:]):.2f} ms" for kind in runs)
+    return {"static": static, "moving": moving, "ratio": ratio(wall), "ratio of CPU time": ratio(cpu)}
+
+
+def start(config: Overhead, network: str, shape: tuple[int, ...], moves: bool) -> OneRun:
+    """Returns the callbacks of a run that has begun; the first round traces, and is not counted."""
+    model = networks.build(network, input_shape=shape, classes=10, seed=0)
+    model = tf_pai.prune_at_init(model, "random", config.sparsity, distribution="erk", seed=0, verbose=0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=config.jit_compile)
+    options = {"update_every": config.update_every, "end_step": config.update_every * 10**6}
+    callbacks = [callback_of(config.method, config.sparsity, 0, options)] if moves else []
+    run = OneRun(callbacks, model=model, add_history=True, epochs=config.rounds + 1, steps=config.update_every)
+    run.on_train_begin()
+    return run
+
+
+def ratio(times: dict[str, list[float]]) -> str:
+    """Returns the median of the rounds' ratios, the first round left out."""
+    pairs = zip(times["static"][1:], times["moving"][1:], strict=True)
+    return f"{statistics.median(moving / static for static, moving in pairs):.3f}"
+
+
+def batches(shape: tuple[int, ...], batch_size: int, steps: int) -> tf.data.Dataset:
+    """Returns `steps` batches of random images, the same one each time: reading data is not what is measured."""
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((batch_size, *shape)).astype("float32")
+    y = generator.integers(0, 10, batch_size)
+    return tf.data.Dataset.from_tensors((x, y)).repeat(steps).apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def update_seconds(config: Overhead) -> float:
+    """Returns the seconds of one update of a layer of side * side weights, its dense gradient included."""
+    layer = keras.layers.Dense(config.side, use_bias=False, name="large")
+    model = tf_pai.prune_at_init(
+        keras.Sequential([keras.Input((config.side,)), layer]), "random", config.sparsity, seed=0, verbose=0
+    )
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+    model.optimizer.build(model.trainable_variables)
+    callback = RigL(update_every=1, end_step=100, decay="constant", seed=0)
+    callback.set_model(model)
+    x = np.random.default_rng(0).standard_normal((config.batch_size, config.side)).astype("float32")
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        callback.step(x, x)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+if __name__ == "__main__":
+    launch(Overhead, main)

@@ -1,0 +1,17 @@
+"""Several replicas: masks, weights and counts are the same on all, and those of one replica."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+NAMES = ["RigL", "SET", "SNFS", "DeepR", "DNS"]
+
+
+def test_two_replicas():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "tests.callbacks.two_replicas", *NAMES]
+    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-len(NAMES) :] == [f"{name} True" for name in NAMES]

@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+import pytest
+
+import tf_pai
+from tests.callbacks.models import SETTINGS, data, method, mlp
+from tf_pai.callbacks import ACDC, DNS, DSR, MEST, SET, DeepR, GraNet, RigL, TopKAST
+
+RIGL = {"update_every": 2, "end_step": 8}
+
+
+def fit(callback, model=None, **options):
+    model = mlp() if model is None else model
+    before = model.get_weights()
+    try:
+        model.fit(data(), verbose=0, callbacks=callback, **options)
+    finally:
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+        assert int(model.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize(
+    "callback, message",
+    [
+        (RigL(update_every=0, end_step=8), "update_every is at least one step. Received: update_every=0"),
+        (RigL(update_every=-5, end_step=8), "Received: update_every=-5, which is negative"),
+        (RigL(update_every="often", end_step=8), "update_every is a number of steps.*Received: update_every='often'"),
+        (RigL(begin_step=10, end_step=5), "end_step comes after begin_step. Received: end_step=5 and begin_step=10"),
+        (RigL(end_step=0), "end_step comes after begin_step. Received: end_step=0"),
+        (RigL(drop_fraction=0.0, **RIGL), r"drop_fraction lies in \(0, 1\). Received: drop_fraction=0.0"),
+        (RigL(drop_fraction=1.0, **RIGL), "Received: drop_fraction=1.0"),
+        (RigL(drop_fraction=-0.3, **RIGL), "Received: drop_fraction=-0.3"),
+        (SET(drop_fraction="much", **RIGL), "Received: drop_fraction='much'"),
+        (RigL(final_fraction=0.5, **RIGL), "final_fraction lies between 0 and drop_fraction"),
+        (RigL(decay="cosinus", **RIGL), "Unknown decay of the drop fraction. Received: 'cosinus'. Did you mean"),
+        (RigL(rounding="flor", **RIGL), "rounding is one of.*Received: rounding='flor'. Did you mean 'floor'"),
+        (DSR(threshold=0, **RIGL), "threshold is above 0. Received: threshold=0"),
+        (MEST(growth="best", **RIGL), "Received: growth='best'"),
+        (DeepR(temperature=-1, end_step=8), "l1 and temperature are not negative"),
+        (DeepR(update_every=0, end_step=8), "Received: update_every=0"),
+        (DNS(sparsity=1.5, **RIGL), r"DNS prunes to a sparsity in \(0, 1\). Received: sparsity=1.5"),
+        (DNS(sparsity=0.5, threshold=1.0, **RIGL), "DNS takes a sparsity or a threshold"),
+        (DNS(sparsity=0.5, hysteresis=(1.1, 0.9), **RIGL), r"hysteresis is \(a, b\)"),
+        (TopKAST(sparsity=0.5, backward_sparsity=0.6, **RIGL), "backward_sparsity lies between 0 and the sparsity"),
+        (GraNet(**RIGL), r"GraNet prunes to a sparsity in \(0, 1\). Received: sparsity=None"),
+        (GraNet(sparsity=0.5, initial_sparsity=0.6, **RIGL), "initial_sparsity lies between 0 and sparsity"),
+        (GraNet(sparsity=0.6, initial_sparsity=0.1, **RIGL), "GraNet prunes a model further. Received: a"),
+        (ACDC(begin_step=1, **RIGL), "ACDC prunes to a sparsity"),
+    ],
+)  # fmt: skip
+def test_arguments_are_refused_before_the_first_step(callback, message):
+    with pytest.raises(ValueError, match=message):
+        fit([callback])
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if not method(name).starts_dense])
+def test_an_unpruned_model_is_refused(name):
+    with pytest.raises(
+        ValueError, match=r"keeps a model sparse that is so from the start. Received: an unpruned model"
+    ):
+        fit([method(name)], mlp(sparsity=None))
+
+
+def test_an_unpruned_model_needs_a_sparsity():
+    model = mlp(sparsity=None)
+    with pytest.raises(ValueError, match="TopKAST prunes to a sparsity"):
+        fit([TopKAST(**RIGL)], model)
+    assert tf_pai.get_masks(model) == {}
+
+
+def test_two_callbacks_on_one_model_are_refused():
+    with pytest.raises(ValueError, match=r"One callback moves the masks of a model. Received: RigL and SET"):
+        fit([RigL(**RIGL), SET(**RIGL)])
+
+
+def test_one_after_the_other_is_fine():
+    model = mlp()
+    for callback in (RigL(**RIGL), SET(update_every=2, end_step=16)):
+        model.fit(data(), verbose=0, callbacks=[callback])
+    assert tf_pai.verify(model)
+
+
+def test_training_of_unknown_length_needs_an_end():
+    model = mlp()
+    endless = data().repeat()
+    with pytest.raises(ValueError, match="divides the training where its length is known"):
+        model.fit(endless.filter(lambda x, y: True), steps_per_epoch=None, verbose=0, callbacks=[RigL(update_every=2)])
+
+
+def test_structured_masks_are_refused():
+    model = tf_pai.prune_at_init(mlp(sparsity=None), "magnitude", structure="2:4")
+    with pytest.raises(ValueError, match=r"RigL moves single weights. Received: a model pruned with structure 2:4"):
+        fit([RigL(**RIGL)], model)
+
+
+def test_a_loop_says_which_model_it_trains():
+    with pytest.raises(ValueError, match=r"RigL.step works on a model. Received: none. Call callback.set_model"):
+        RigL(**RIGL).step(np.zeros((1, 8)), np.zeros(1))
+    callback = RigL(update_every=2)
+    callback.set_model(mlp())
+    with pytest.raises(ValueError, match=r"training of unknown length. Pass end_step="):
+        callback.step(np.zeros((1, 8)), np.zeros(1))
+
+
+def test_a_train_step_without_the_models_optimizer_says_so():
+    class OwnWay(keras.Sequential):
+        def train_step(self, data):
+            return {"loss": keras.ops.sum(self(data[0]))}
+
+    model = OwnWay([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"hands its gradients to model.optimizer.*callback.step\(x, y\)"):
+        model.fit(data(), verbose=0, callbacks=[RigL(update_every=1, end_step=4)])

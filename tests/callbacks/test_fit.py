@@ -1,0 +1,196 @@
+"""How updates live in `fit`, and in loops of the user's own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_pai
+from tests.callbacks.models import L, data, method, mlp, model_for, same
+from tf_pai.callbacks import SET, RigL
+
+RIGL = {"update_every": 2, "end_step": 12, "seed": 1}
+
+
+def masks_after(callback=None, epochs=2, batches=None, **options):
+    model = mlp(**options)
+    callback = RigL(**RIGL) if callback is None else callback
+    model.fit(data() if batches is None else batches, epochs=epochs, verbose=0, callbacks=[callback])
+    assert tf_pai.verify(model)
+    return tf_pai.get_masks(model), [update.step for update in callback.history.updates]
+
+
+class TestEveryWayToFit:
+    def test_same_masks_in_bundles_of_steps_and_eagerly_and_near_so_compiled(self):
+        masks, steps = masks_after()
+        assert steps == [2, 4, 6, 8, 10, 12]
+        for options in ({"steps_per_execution": 3}, {"run_eagerly": True}, {"jit_compile": True}):
+            others, others_steps = masks_after(**options)
+            assert others_steps == steps
+            differ = sum((a != b).sum() for a, b in zip(masks.values(), others.values(), strict=True))
+            assert differ <= (0 if "steps_per_execution" in options else 20), options  # of 344; XLA rounds otherwise
+
+    def test_steps_of_a_dataset_of_unknown_length(self):
+        batches = data().filter(lambda x, y: True)
+        for bundle in (1, 3):
+            with pytest.warns(UserWarning, match="ran out of data"):
+                _, steps = masks_after(batches=batches, steps_per_execution=bundle)
+            assert steps[:4] == [2, 4, 6, 8]
+
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    def test_mixed_precision(self, policy):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            masks, steps = masks_after()
+        finally:
+            keras.config.set_dtype_policy(before)
+        assert steps and sum(int(mask.sum()) for mask in masks.values()) == 103
+
+    def test_steps_count_the_optimizers_updates_under_gradient_accumulation(self):
+        _, steps = masks_after(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2), epochs=4)
+        assert steps == [2, 4, 6, 8, 10, 12]
+
+    def test_an_overflow_leaves_the_masks_and_is_no_step(self):
+        model = mlp(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**15))
+        x, y = next(iter(data()))
+        bad = tf.data.Dataset.from_tensors((x * np.float32(np.inf), y)).concatenate(data())
+        before, callback = tf_pai.get_masks(model), RigL(update_every=1, end_step=99, decay="constant")
+        seen = []
+        see = keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(tf_pai.get_masks(model)))
+        model.fit(bad, verbose=0, callbacks=[callback, see])
+        assert same(before, seen[0]) and not same(before, seen[1])
+        assert int(model.optimizer.iterations) == 8 == len(callback.history.updates)
+
+    def test_a_subclass_with_a_train_step_of_its_own(self):
+        class Own(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.first, self.last = L.Dense(16, "relu"), L.Dense(2)
+
+            def call(self, x):
+                return self.last(self.first(x))
+
+            def train_step(self, batch):
+                x, y = batch
+                with tf.GradientTape() as tape:
+                    loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+                variables = self.trainable_variables
+                self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+                return {"loss": loss}
+
+        model = Own()
+        model(np.zeros((1, 8), "float32"))
+        model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        before = tf_pai.get_masks(model)
+        model.fit(data(), verbose=0, callbacks=[RigL(**RIGL)])
+        assert not same(before, tf_pai.get_masks(model)) and tf_pai.verify(model)
+
+    def test_clipping_sees_the_gradients_of_kept_weights_only_in_update_steps_too(self):
+        clipped, plain = (mlp(keras.optimizers.SGD(0.1, global_clipnorm=norm), sparsity=0.9) for norm in (0.05, 0.05))
+        clipped.fit(data().take(1), verbose=0, callbacks=[RigL(update_every=1, end_step=9, drop_fraction=1e-6)])
+        plain.fit(data().take(1), verbose=0)
+        for a, b in zip(clipped.get_weights(), plain.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-7)
+
+    def test_embeddings_grow_rows(self):
+        model = keras.Sequential([keras.Input((4,), dtype="int32"), L.Embedding(20, 6), L.Flatten(), L.Dense(2)])
+        model = tf_pai.prune_at_init(model, "random", 0.6, seed=0)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        ids = np.random.default_rng(0).integers(0, 20, (64, 4))
+        before = tf_pai.get_masks(model)
+        model.fit(ids, ids[:, 0] % 2, batch_size=8, verbose=0, callbacks=[RigL(**RIGL)])
+        assert not same(before, tf_pai.get_masks(model)) and tf_pai.verify(model)
+
+
+class TestWhatIsLeftBehind:
+    def test_an_update_step_may_leave_out_the_training(self):
+        model = mlp("sgd")
+        before = model.get_weights()
+        callback = RigL(update_every=1, end_step=9, drop_fraction=1e-6, train_on_update=False)
+        model.fit(data().take(3), verbose=0, callbacks=[callback])
+        kernels = [(a, b) for a, b in zip(before, model.get_weights(), strict=True) if a.ndim == 2]
+        assert all(np.array_equal(a, b) for a, b in kernels) and int(model.optimizer.iterations) == 3
+
+    def test_the_models_own_train_function_returns_after_an_interruption(self):
+        model = mlp()
+
+        def stop(batch, logs=None):
+            raise KeyboardInterrupt
+
+        interrupt = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(data(), verbose=0, callbacks=[RigL(**RIGL), interrupt])
+        masks = tf_pai.get_masks(model)
+        model.fit(data(), epochs=2, verbose=0)
+        assert same(masks, tf_pai.get_masks(model)) and type(model.train_function).__name__ == "function"
+        callback = SET(update_every=2, end_step=40)
+        model.fit(data(), verbose=0, callbacks=[callback])
+        assert len(callback.history.updates) == 4
+
+    @pytest.mark.parametrize("name", ["RigL", "DeepR", "DNS"])
+    def test_the_best_weights_come_with_their_masks(self, name):
+        callback = method(name)
+        model, seen = model_for(callback), {}
+
+        def look(epoch, logs):
+            seen[epoch] = tf_pai.get_masks(model)
+
+        stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)
+        watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
+        model.fit(data(), epochs=2, verbose=0, callbacks=[stop, watch, callback])
+        assert stop.best_epoch == 0 and same(tf_pai.get_masks(model), seen[0])
+        assert tf_pai.verify(model)
+
+    def test_nothing_of_the_callback_stays_on_model_and_optimizer(self):
+        model = mlp()
+        model.fit(data(), verbose=0, callbacks=[RigL(**RIGL)])
+        assert "apply" not in vars(model.optimizer) and all(layer.mask_gradients for layer in model.layers[::5])
+        assert type(model.train_function).__name__ == "function"
+
+
+class TestLoops:
+    def run(self, callback, own_optimizer=False):
+        model = mlp(keras.optimizers.Adam())
+        optimizer = keras.optimizers.Adam() if own_optimizer else model.optimizer
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        callback.set_model(model, optimizer if own_optimizer else None)
+        updated = []
+        for x, y in data().concatenate(data()):
+            with tf.GradientTape() as tape:
+                value = loss(y, model(x, training=True))
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+            statistics = model.get_layer("bn").moving_mean.numpy()
+            updated.append(callback.step(x, y))
+            assert np.array_equal(statistics, model.get_layer("bn").moving_mean.numpy())
+            assert tf_pai.verify(model)
+        return model, [i + 1 for i, was in enumerate(updated) if was]
+
+    @pytest.mark.parametrize("own_optimizer", [False, True])
+    def test_masks_move_when_due(self, own_optimizer):
+        before = tf_pai.get_masks(mlp())
+        callback = RigL(**RIGL)
+        model, steps = self.run(callback, own_optimizer)
+        assert steps == [2, 4, 6, 8, 10, 12] == [update.step for update in callback.history.updates]
+        assert not same(before, tf_pai.get_masks(model))
+
+    def test_state_goes_on(self):
+        callback, other = RigL(**RIGL), RigL(**RIGL)
+        self.run(callback)
+        other.set_state(callback.get_state())
+        other.set_model(mlp())
+        other._begin(None, None)
+        assert int(other.get_state()["count"]) == 16
+        explored = [bits for name, bits in callback.get_state().items() if name.startswith("explored")]
+        restored = [bits for name, bits in other.get_state().items() if name.startswith("explored")]
+        assert all(((a & b) == a).all() for a, b in zip(explored, restored, strict=True))
+
+    def test_an_uncompiled_model_is_differentiated_by_the_loss_that_fits(self):
+        model = keras.Sequential([keras.Input((8,)), L.Dense(16), L.Dense(2, activation="softmax")])
+        model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
+        before, callback = tf_pai.get_masks(model), RigL(update_every=1, end_step=4, seed=0)
+        callback.set_model(model)
+        assert callback.step(*next(iter(data())))
+        assert not same(before, tf_pai.get_masks(model))

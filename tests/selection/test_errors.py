@@ -1,0 +1,45 @@
+"""Select_subnet refuses wrong input before anything is changed."""
+
+import keras
+import pytest
+
+import tf_pai
+from tests.selection.test_select import dense_net
+
+
+@pytest.mark.parametrize("sparsity", [1.0, -0.1, 2, "half", True])
+def test_k_outside_0_1(sparsity):
+    with pytest.raises(ValueError, match=r"sparsity is a number in \[0, 1\).*Received: sparsity="):
+        tf_pai.select_subnet(dense_net(), sparsity=sparsity)
+
+
+def test_no_prunable_weight():
+    with pytest.raises(ValueError, match="Pruning needs prunable weights"):
+        tf_pai.select_subnet(keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()]))
+
+
+def test_misspelt_names():
+    with pytest.raises(ValueError, match=r"Received: 'hiden'. Did you mean 'hidden'"):
+        tf_pai.select_subnet(dense_net(), "hiden")
+    with pytest.raises(ValueError, match="Did you mean 'signed_constant'"):
+        tf_pai.select_subnet(dense_net(), weights="signed_const")
+
+
+def test_a_method_of_another_track():
+    with pytest.raises(ValueError, match=r"track 'selection'. Received: 'snip'"):
+        tf_pai.select_subnet(dense_net(), "snip")
+
+
+def test_layers_that_compete():
+    with pytest.raises(ValueError, match=r"Each layer selects its own number.*Received: distribution='global'"):
+        tf_pai.select_subnet(dense_net(), distribution="global")
+
+
+def test_a_pruned_model():
+    with pytest.raises(ValueError, match=r"without masks. Received: a pruned one. tf_pai.strip it"):
+        tf_pai.select_subnet(tf_pai.prune_at_init(dense_net(), "random", 0.5, seed=0))
+
+
+def test_no_keras_model():
+    with pytest.raises(TypeError, match="Keras 3 models"):
+        tf_pai.select_subnet("model")

@@ -1,0 +1,111 @@
+"""What happened to the masks: density per weight, exploration and churn, for logs, TensorBoard and reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.callbacks.updater import BORN, EXPLORED, KEPT
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskUpdate:
+    """One update of all masks.
+
+    Attributes:
+        step: after which step.
+        density: {path: fraction of the weight's places alive}.
+        total_density: the same over all weights.
+        exploration: fraction of all places that have ever been alive (ITOP's R_s).
+        churn: fraction of the places alive that came to life in this update.
+    """
+
+    step: int
+    density: dict[str, float]
+    total_density: float
+    exploration: float
+    churn: float
+
+
+def _write_scalar(name: str, value: float) -> None:
+    """Writes what tf.summary.scalar writes, which needs TensorBoard installed."""
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = "scalars"
+    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+
+
+class MaskHistory:
+    """The updates so far.
+
+    Args:
+        sizes: {path: number of places}.
+        kept: number of places alive at the start, in the same order.
+        log_dir: folder for TensorBoard, or None.
+
+    Attributes:
+        start: {path: density} before the first.
+        updates: one `MaskUpdate` each.
+    """
+
+    def __init__(self, sizes: dict[str, int], kept: list[int], log_dir: str | None = None):
+        self.sizes = sizes
+        self.start = {path: n / size for (path, size), n in zip(sizes.items(), kept, strict=True)}
+        self.updates: list[MaskUpdate] = []
+        self._latest = np.array([[n, 0, n] for n in kept]).reshape(-1, 3)
+        self._churns: list[float] = []
+        self._unrecorded = False
+        self._writer: Any = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
+
+    def see(self, rows: Any) -> None:
+        """Takes what `Updater` returned, without looking at it yet: a look would wait for the device."""
+        self._latest, self._unrecorded = rows, True
+
+    def add(self, step: int) -> MaskUpdate:
+        """Records the latest rows as the update after `step`."""
+        update = self._now(step)
+        self.updates.append(update)
+        self._churns.append(update.churn)
+        self._unrecorded = False
+        if self._writer is not None:
+            self._write(update)
+        return update
+
+    def _now(self, step: int) -> MaskUpdate:
+        rows, sizes = np.asarray(self._latest), np.array(list(self.sizes.values()))
+        kept, total = rows[:, KEPT], int(sizes.sum())
+        return MaskUpdate(
+            step=step,
+            density=dict(zip(self.sizes, (kept / sizes).tolist(), strict=True)),
+            total_density=int(kept.sum()) / total,
+            exploration=int(rows[:, EXPLORED].sum()) / total,
+            churn=int(rows[:, BORN].sum()) / max(int(kept.sum()), 1),
+        )
+
+    def _write(self, update: MaskUpdate) -> None:
+        with self._writer.as_default(step=update.step):
+            for path, density in update.density.items():
+                _write_scalar(f"density/{path}", density)
+            for name in ("total_density", "exploration", "churn"):
+                _write_scalar(f"masks/{name}", getattr(update, name))
+        self._writer.flush()
+
+    def epoch_logs(self) -> dict[str, float]:
+        """Returns {"density", "exploration", "churn"}, churn as the mean over the updates since the last call."""
+        now = self._now(0)
+        churns = self._churns + [now.churn] * self._unrecorded
+        churn = float(np.mean(churns)) if churns else 0.0
+        self._churns, self._unrecorded = [], False
+        return {"density": now.total_density, "exploration": now.exploration, "churn": churn}
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Returns {title: rows}, a row being {column: value}."""
+        return {
+            "Mask updates": [
+                {"step": u.step, "density": u.total_density, "exploration": u.exploration, "churn": u.churn}
+                for u in self.updates
+            ],
+            "Density of each weight": [{"step": u.step, **u.density} for u in self.updates],
+        }

@@ -1,0 +1,229 @@
+"""How dynamic masks live in `fit`, and in loops of the user's own: checks, counting, updates, logs, state."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.callbacks import checks
+from tf_pai.callbacks.flops import training_tables
+from tf_pai.callbacks.gradients import DenseGradients
+from tf_pai.callbacks.history import MaskHistory
+from tf_pai.callbacks.schedule import Periodic
+from tf_pai.callbacks.slots import counter_of
+from tf_pai.callbacks.training import TrainFunction
+from tf_pai.callbacks.updater import Updater
+from tf_pai.callbacks.weights import MovingWeight, moving_weights
+from tf_pai.records import remember_tables
+
+_owners: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()  # the callback set last
+RECORD_EVERY = 100  # steps between two records of a method that updates at every step
+
+
+class MaskMover(keras.callbacks.Callback):
+    """Runs a method of dynamic masks. What a method is, its subclass `DynamicMasks` says.
+
+    Attributes:
+        schedule: when masks are updated, in steps; known from the start of training on.
+        weights: the weights whose masks move.
+        updater: what applies the rules, during training.
+        history: what happened, a `MaskHistory`.
+        counts_at_start: how many places of each weight were alive before the first update.
+    """
+
+    schedule: Periodic
+    weights: list[MovingWeight]
+    updater: Updater
+    history: MaskHistory
+    counts_at_start: list[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_running = False
+        self._train_function: Any = None
+        self._dense_gradients: DenseGradients | None = None
+        self._optimizer: Any = None
+        self._loop_count = 0
+        self._explored_before: dict[str, np.ndarray] = {}
+
+    # In `fit`.
+
+    def set_model(self, model: keras.Model, optimizer: Any = None) -> None:
+        """Says which model is trained, and with which optimizer where that is not `model.optimizer`."""
+        super().set_model(model)
+        self._optimizer = optimizer
+        self._is_running, self._dense_gradients = False, None
+        if isinstance(model, keras.Model):
+            _owners[model] = weakref.ref(self)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Checks all arguments, then makes everything ready."""
+        params = self.params or {}
+        self._begin(params.get("steps"), params.get("epochs"))
+        self.model.make_train_function(force=self.dense_gradients)
+        self._train_function = TrainFunction(self, self.model)
+        self._train_function.count = self.batches_seen()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Counts on from where the optimizer is: a restored one has jumped."""
+        self._train_function.count = self.batches_seen()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Lets the train function work."""
+        self._train_function.armed = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds density, exploration and churn to the logs."""
+        if logs is not None:
+            logs.update(self.history.epoch_logs())
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leaves an ordinary pruned model."""
+        if self._train_function is not None:
+            self._train_function.remove()
+            self._train_function = None
+        if not self._is_running:
+            return
+        if self.dense_gradients:
+            for layer, value in self._masked_before:
+                layer.mask_gradients = value
+        self.retire(self.model, is_over=self.batches_seen() // self._batches_per_step >= self.schedule.end)
+        self._explored_before = self._explored()
+        history, arguments = self.history, self._flops_arguments()
+        remember_tables(self.model, lambda model: training_tables(model, history, *arguments))
+        self._is_running = False
+
+    def _begin(self, steps_per_epoch: int | None, epochs: int | None) -> None:
+        model = self.model
+        checks.check_owner(self, _owners.get(model))
+        self._batches_per_step = getattr(counter_of(self.optimizer), "gradient_accumulation_steps", None) or 1
+        if steps_per_epoch is not None:
+            steps_per_epoch = steps_per_epoch // self._batches_per_step
+        total = None if steps_per_epoch is None or epochs is None else steps_per_epoch * epochs
+        self.schedule = self.make_schedule(steps_per_epoch, total)
+        checks.check_model(self, model)
+        self.check()
+        with self._scope():
+            self.prepare(model)
+            if self.optimizer is not None and not self.optimizer.built:
+                self.optimizer.build(model.trainable_variables)
+        self.weights: list[MovingWeight] = moving_weights(model, self.optimizer)
+        if self.dense_gradients:
+            self._masked_before = [(weight.layer, weight.layer.mask_gradients) for weight in self.weights]
+            for layer, _ in self._masked_before:
+                layer.mask_gradients = False
+        self.updater = Updater(
+            self,
+            self.weights,
+            self.seed,
+            eagerly=bool(getattr(model, "run_eagerly", False)),
+            skips_as_a_whole=isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
+        )
+        self._is_running = True
+        self._restore_explored()
+        self.counts_at_start = self.updater.counts()
+        self.history = MaskHistory({w.path: w.size for w in self.weights}, self.counts_at_start, self.log_dir)
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer whose slots and steps are meant."""
+        return self._optimizer if self._optimizer is not None else getattr(self.model, "optimizer", None)
+
+    def _scope(self) -> Any:
+        strategy = getattr(self.model, "distribute_strategy", None)
+        return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+    def batches_seen(self) -> int:
+        """Returns how many batches the optimizer has seen."""
+        if self.optimizer is None:
+            return 0
+        return int(keras.ops.convert_to_numpy(counter_of(self.optimizer)._iterations))
+
+    def is_due_after(self, count: int) -> bool:
+        """Tells whether masks are updated after that many batches."""
+        return count % self._batches_per_step == 0 and self.is_due(count // self._batches_per_step)
+
+    def plan_tensors(self, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the step after that many batches and the plan for it, as tensors."""
+        step = count // self._batches_per_step
+        return Updater.as_tensors(step, *self.plan(step))
+
+    def update_now(self, count: int, rows: Any = None, gradients: Any = None) -> None:
+        """Updates all masks after that many batches, unless that has given `rows` already; records what happened."""
+        step = count // self._batches_per_step
+        if rows is None:
+            keep, total = self.plan(step)
+            rows = self.updater(step, keep, total, gradients)
+        self.history.see(rows)
+        if not self.moves_every_step or step % RECORD_EVERY == 0:
+            self.history.add(step)
+
+    # In a loop of the user's own.
+
+    def step(self, x: Any, y: Any = None, sample_weight: Any = None) -> bool:
+        """Updates masks where that is due; called once per batch, after the optimizer's update; never trains.
+
+        Args:
+            x: the batch's inputs.
+            y: its labels; needed where masks grow by gradients, which are computed here, with BatchNorm and dropout in
+                training mode and without a trace on their state.
+            sample_weight: weights of the examples, or None.
+
+        Returns:
+            Whether masks were updated.
+
+        Raises:
+            ValueError: at the first call, where an argument is wrong; see `fit`.
+        """
+        if not self._is_running:
+            checks.check_model_set(self)
+            self._begin(None, None)
+        seen = self.batches_seen()
+        self._loop_count = seen if seen > self._loop_count else self._loop_count + 1
+        if not self.is_due_after(self._loop_count):
+            return False
+        gradients = None
+        if self.reads_gradient:
+            if self._dense_gradients is None:
+                self._dense_gradients = DenseGradients(self.model, self.weights)
+            gradients = self._dense_gradients(x, y, sample_weight)
+        self.update_now(self._loop_count, gradients=gradients)
+        return True
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns what the model does not hold: the count of `step` calls, and which places have ever been alive."""
+        explored = {f"explored/{path}": np.packbits(ever) for path, ever in self._explored().items()}
+        return {"count": np.array(self._loop_count), **explored}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Takes what `get_state` returned, before training goes on."""
+        self._loop_count = int(state["count"])
+        bits = {path.removeprefix("explored/"): b for path, b in state.items() if path.startswith("explored/")}
+        self._explored_before = {path: np.unpackbits(b).astype(bool) for path, b in bits.items()}
+        if self._is_running:
+            self._restore_explored()
+
+    def _explored(self) -> dict[str, np.ndarray]:
+        if not self._is_running:
+            return self._explored_before
+        return {w.path: ever.numpy() for w, ever in zip(self.weights, self.updater.explored, strict=True)}
+
+    def _restore_explored(self) -> None:
+        for weight, ever in zip(self.weights, self.updater.explored, strict=True):
+            before = self._explored_before.get(weight.path)
+            if before is not None and before.size >= weight.size:
+                ever.assign(ever | before.ravel()[: weight.size].reshape(ever.shape))
+
+    def report_section(self) -> dict[str, list[dict[str, Any]]]:
+        """Returns the tables of a report: {title: rows}, a row being {column: value}."""
+        return training_tables(self.model, self.history, *self._flops_arguments())
+
+    def _flops_arguments(self) -> tuple[int, int | None]:
+        every_step = 0 if self.dense_gradients or self.keeps_dense_weights else None
+        steps = max(self.batches_seen(), self._loop_count) // self._batches_per_step
+        return steps, self.schedule.every if self.reads_gradient else every_step

@@ -1,0 +1,210 @@
+"""Drop and grow: pure functions on tensors, with exact counts and ties that keep the lower flat index.
+
+They know nothing of models, schedules or papers. Counts are arguments, so that every paper's (and every code base's)
+way of rounding can be asked for; `drop_count` has the three that are in use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+ROUNDINGS: dict[str, Callable[[float], int]] = {"floor": math.floor, "ceil": math.ceil, "round": round}
+
+DIGITS = ((21, 11), (10, 11), (0, 10))  # (shift, bits) of the parts in which 32 bits are counted, the sign in the first
+
+
+def drop_count(fraction: float, kept: int, rounding: str = "floor") -> int:
+    """Returns how many of `kept` weights a drop fraction means.
+
+    Args:
+        fraction: in [0, 1].
+        kept: number of weights alive.
+        rounding: "floor" (RigL's code: int(float32(kept) * fraction)), "ceil" (ITOP, SNFS) or "round" (jaxpruner).
+
+    Example:
+        >>> drop_count(0.3, 25), drop_count(0.3, 25, "ceil")
+        (7, 8)
+    """
+    product = float(np.float32(kept) * np.float32(fraction)) if rounding == "floor" else kept * fraction
+    return min(int(ROUNDINGS[rounding](product)), kept)
+
+
+def largest(scores: Any, count: Any) -> tf.Tensor:
+    """Returns a boolean mask of the `count` highest scores; of equal ones, those of lower flat index.
+
+    Exact, in a graph, without sorting: counts of the leading bits of the scores, and then of the next ones of those
+    that are left, find the threshold.
+
+    Args:
+        scores: float tensor of any shape, without NaN; compared as float32.
+        count: number or integer tensor, from 0 to the number of scores.
+
+    Example:
+        >>> largest([3.0, 1.0, 2.0, 2.0], 2).numpy().tolist()
+        [True, False, True, False]
+    """
+    scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
+    chosen = _largest_of_flat(tf.reshape(scores, [-1]), tf.cast(count, tf.int32))
+    return tf.reshape(chosen, tf.shape(scores))
+
+
+@tf.function(
+    autograph=False,
+    input_signature=[tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)],
+    experimental_attributes={"_noinline": True},  # traced and optimized once, however many weights there are
+)
+def _largest_of_flat(scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    keys = _ordered_keys(scores)
+    threshold = _kth_key(keys, count)
+    above, equal = keys > threshold, tf.equal(keys, threshold)
+    missing = count - _count(above)
+    places = tf.where(equal)[:, 0]  # in ascending order
+    end = tf.where(missing < tf.size(places), _at(places, missing), tf.size(keys, tf.int64))
+    return above | tf.concat([equal[:end], tf.zeros([tf.size(keys, tf.int64) - end], tf.bool)], 0)
+
+
+def _count(mask: tf.Tensor) -> tf.Tensor:
+    return tf.math.count_nonzero(mask, dtype=tf.int32)
+
+
+def _at(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """values[index], or 0 beyond the end, where a graph would not know that nobody looks."""
+    return tf.concat([values, tf.zeros([1], values.dtype)], 0)[tf.minimum(index, tf.size(values))]
+
+
+def _ordered_keys(scores: tf.Tensor) -> tf.Tensor:
+    """Integers in the order of the floats: the bits, those of negative numbers turned around so that -0.0 is 0.0."""
+    bits = tf.bitcast(scores, tf.int32)
+    sign = tf.bitwise.right_shift(bits, 31)  # 0, or -1 for negative numbers
+    return tf.bitwise.bitwise_xor(bits, tf.bitwise.bitwise_and(sign, 0x7FFFFFFF)) - sign
+
+
+def _kth_key(keys: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Returns the `count`-th highest key, digit by digit; the highest possible one for `count` 0."""
+    key, rest = tf.constant(0, tf.int32), keys
+    for shift, bits in DIGITS:
+        digits = tf.bitwise.right_shift(rest, shift)
+        digits = digits + 2 ** (bits - 1) if rest is keys else tf.bitwise.bitwise_and(digits, 2**bits - 1)
+        digit, above = _highest_bin_with(digits, count, 2**bits)
+        key += (digit - 2 ** (bits - 1) if rest is keys else digit) * 2**shift
+        rest, count = tf.boolean_mask(rest, tf.equal(digits, digit)), count - above
+    return key
+
+
+def _highest_bin_with(digits: tf.Tensor, count: tf.Tensor, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns (the highest digit d for which at least `count` digits are >= d, how many are > d)."""
+    counts = tf.math.bincount(digits, minlength=bins, maxlength=bins)
+    at_least = tf.cumsum(counts, reverse=True)
+    digit = _count(at_least >= count) - 1
+    return digit, at_least[digit] - counts[digit]
+
+
+def drop(scores: Any, mask: Any, keep: Any) -> tf.Tensor:
+    """Returns the mask of the `keep` highest scores among the weights that are alive.
+
+    Args:
+        scores: tensor of the weight's shape; the lowest are dropped.
+        mask: boolean tensor of that shape, True = alive.
+        keep: how many stay; all that are alive where these are fewer.
+
+    Example:
+        >>> drop([[0.1, 0.9], [0.5, 0.7]], [[True, True], [False, True]], 2).numpy().tolist()
+        [[False, True], [False, True]]
+    """
+    mask = tf.cast(mask, tf.bool)
+    scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
+    keep = tf.minimum(tf.cast(keep, tf.int32), _count(mask))
+    return largest(tf.where(mask, scores, -math.inf), keep)
+
+
+def grow(scores: Any, kept: Any, count: Any) -> tf.Tensor:
+    """Returns `kept` and the `count` highest scores among all other weights, those just dropped included.
+
+    Args:
+        scores: tensor of the weight's shape.
+        kept: boolean tensor of that shape, what is alive and stays so.
+        count: how many come to life; all others where these are fewer.
+
+    Example:
+        >>> grow([0.9, 0.1, 0.5], [True, False, False], 1).numpy().tolist()
+        [True, False, True]
+    """
+    kept = tf.cast(kept, tf.bool)
+    return kept | drop(scores, ~kept, tf.maximum(tf.cast(count, tf.int32), 0))
+
+
+def drop_by_sign(weights: Any, mask: Any, keep: Any) -> tf.Tensor:
+    """Drops the smallest positive and the largest negative weights, the same fraction of each; zeros always.
+
+    Args:
+        weights: tensor.
+        mask: boolean tensor of that shape, True = alive.
+        keep: how many stay of all that are alive.
+
+    Example:
+        >>> drop_by_sign([0.1, 0.2, -5.0, -6.0], [True] * 4, 2).numpy().tolist()
+        [False, True, False, True]
+
+    Reference: Mocanu et al. 2018, "Scalable training of artificial neural networks", algorithm 1.
+    """
+    weights, mask = tf.convert_to_tensor(weights), tf.cast(mask, tf.bool)
+    positive, negative = mask & (weights > 0), mask & (weights < 0)
+    alive = tf.maximum(_count(positive) + _count(negative), 1)
+    share = tf.cast(_count(positive), tf.float64) / tf.cast(alive, tf.float64)
+    keep = tf.minimum(tf.cast(keep, tf.int32), alive)
+    keep_positive = tf.cast(tf.round(share * tf.cast(keep, tf.float64)), tf.int32)
+    return drop(weights, positive, keep_positive) | drop(-weights, negative, keep - keep_positive)
+
+
+def exchange(drop_scores: Any, grow_scores: Any, mask: Any, keep: Any, total: Any) -> tf.Tensor:
+    """Returns the mask after dropping to `keep` weights and growing to `total`.
+
+    Args:
+        drop_scores: tensor of the weight's shape; the lowest alive ones are dropped.
+        grow_scores: tensor of that shape; the highest others come to life.
+        mask: boolean tensor of that shape, True = alive.
+        keep: how many survive the drop.
+        total: how many are alive in the end.
+
+    Example:
+        >>> exchange([0.1, 0.9, 0.0], [0.0, 0.0, 3.0], [True, True, False], 1, 2).numpy().tolist()
+        [False, True, True]
+    """
+    kept = drop(drop_scores, mask, keep)
+    return grow(grow_scores, kept, tf.cast(total, tf.int32) - _count(kept))
+
+
+def uniform(shape: Any, seed: Any) -> tf.Tensor:
+    """Returns uniform random numbers in [0, 1) that depend on nothing but the two integers of `seed`."""
+    return tf.random.stateless_uniform(shape, tf.cast(tf.stack(seed), tf.int32))
+
+
+def share_out(shares: Any, room: Any, total: int) -> list[int]:
+    """Divides a whole number by shares, none above its room; the sum is exactly `total` where there is room.
+
+    Args:
+        shares: non-negative numbers, not all zero where anything is divided.
+        room: the most that each can take.
+        total: what is divided.
+
+    Example:
+        >>> share_out([1.0, 3.0], [10, 10], 5), share_out([1.0, 3.0], [10, 3], 5)
+        ([1, 4], [2, 3])
+    """
+    shares, room = np.maximum(np.asarray(shares, float), 0), np.asarray(room, int)
+    given, total = np.zeros(len(room), int), min(int(total), int(room.sum()))
+    while (left := total - int(given.sum())) > 0:
+        open_ = given < room
+        weights = np.where(open_, shares, 0.0)
+        weights = weights if weights.sum() > 0 else open_.astype(float)
+        exact = left * weights / weights.sum()
+        whole = np.floor(exact).astype(int)
+        order = np.argsort(-(exact - whole), kind="stable")
+        whole[[i for i in order if open_[i]][: left - int(whole.sum())]] += 1
+        given = np.minimum(given + whole, room)
+    return given.tolist()

@@ -1,0 +1,210 @@
+"""The train function of a `fit` whose masks are updated: the model's own, and another for the steps that are due.
+
+Nothing is added to an ordinary step: which function runs is decided between batches, by counting. The function of the
+steps that are due computes dense gradients, gives the optimizer the masked ones, and updates the masks, all in one
+graph, so that each dense gradient can be freed as soon as its own weight has been updated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow.trainer import reduce_per_replica
+
+from tf_pai.callbacks.slots import counter_of, optimizers_of
+from tf_pai.callbacks.weights import MovingWeight
+from tf_pai.layers.projection import masked_gradient
+
+
+class TrainFunction:
+    """Stands in for `model.train_function` during one `fit`.
+
+    Args:
+        callback: what is asked `is_due_after(count)` and told `update_now(rows, count)`.
+        model: the model in training.
+
+    Attributes:
+        count: batches that the optimizer has seen so far.
+        armed: set by the callback before each execution. A call without it comes from elsewhere (a `fit` without the
+            callback, after an interrupted one): the model gets its own function back.
+    """
+
+    def __init__(self, callback: Any, model: keras.Model):
+        self.callback, self.model = callback, model
+        self.count, self.armed = 0, False
+        self._plain = model.train_function
+        self._single: Callable | None = None
+        self._due: Callable | None = None
+        model.train_function = self
+
+    def remove(self) -> None:
+        """Gives the model its own train function back."""
+        if self.model.train_function is self:
+            self.model.train_function = None if self.callback.dense_gradients else self._plain
+
+    def __call__(self, iterator: Any) -> Any:
+        """Runs one execution: `steps_per_execution` batches."""
+        if not self.armed:
+            self.remove()
+            self.model.make_train_function()
+            return self.model.train_function(iterator)
+        self.armed = False
+        steps = self.model.steps_per_execution
+        due = self._is_due_within(steps)
+        if due and (steps > 1 or self.callback.reads_gradient):
+            return self._one_by_one(iterator, steps)
+        logs = self._plain(iterator)
+        self.count += steps
+        if due and self._took_place():
+            self.callback.update_now(self.count)
+        return logs
+
+    def _is_due_within(self, steps: int) -> bool:
+        due = any(self.callback.is_due_after(self.count + i + 1) for i in range(steps))
+        if due and self.count != (actual := self.callback.batches_seen()):
+            self.count = actual  # loss scaling has skipped steps
+            due = any(self.callback.is_due_after(self.count + i + 1) for i in range(steps))
+        return due
+
+    def _took_place(self) -> bool:
+        """Tells whether the step did; loss scaling skips those that overflow, and they are due again."""
+        self.count = self.callback.batches_seen()
+        return self.callback.is_due_after(self.count)
+
+    def _one_by_one(self, iterator: Any, steps: int) -> Any:
+        logs = None
+        for _ in range(steps):
+            batch = iterator.get_next_as_optional()
+            if not batch.has_value():  # found out here, since part of a step's graph would run without data
+                break
+            logs = self._one(_without_optionals(batch.get_value()))
+        if logs is None:
+            raise StopIteration
+        return logs
+
+    def _one(self, batch: Any) -> Any:
+        self.count += 1
+        due = self.callback.is_due_after(self.count)
+        if due and self.callback.reads_gradient:
+            if self._due is None:
+                self._due = self._make_due()
+            logs, rows = self._due(batch, *self.callback.plan_tensors(self.count))
+            if self._took_place():
+                self.callback.update_now(self.count, rows)
+            return logs
+        if self._single is None:
+            self._single = self._make_single()
+        logs = self._single(batch)
+        if due and self._took_place():
+            self.callback.update_now(self.count)
+        return logs
+
+    def _graph(self, function: Callable, **options: Any) -> Callable:
+        if not self.model.run_eagerly:
+            function = tf.function(function, reduce_retracing=True, autograph=False, **options)
+        return function
+
+    def _make_single(self) -> Callable:
+        """Returns batch -> logs: the model's own step."""
+        strategy, step = self.model.distribute_strategy, self.model.train_step
+
+        def single(batch: Any) -> Any:
+            return reduce_per_replica(strategy.run(step, args=(batch,)), strategy, reduction="auto")
+
+        return self._graph(single, jit_compile=self.model.jit_compile)
+
+    def _make_due(self) -> Callable:
+        """Returns (batch, step, keep, total) -> (logs, rows). Never compiled by XLA, which has no exact top-k."""
+        model, updater = self.model, self.callback.updater
+        strategy = model.distribute_strategy
+
+        def due(batch: Any, *plan: tf.Tensor) -> Any:
+            with captured_gradients(model, updater.weights, self.callback.train_on_update) as captured:
+
+                def step(batch: Any) -> Any:
+                    captured.gradients = {}
+                    return model.train_step(batch), captured.gradients
+
+                logs, gradients = strategy.run(step, args=(batch,))
+            logs = reduce_per_replica(logs, strategy, reduction="auto")
+            _check_captured(gradients)
+            summed = {path: strategy.reduce("SUM", g, axis=None) for path, g in gradients.items()}
+            return logs, updater.update(*plan, summed)
+
+        return self._graph(due)
+
+
+def _without_optionals(batch: Any) -> Any:
+    """Returns the batch with None for what a dataset leaves out, as Keras' own function does it."""
+    return keras.tree.map_structure(lambda v: None if isinstance(v, tf.experimental.Optional) else v, batch)
+
+
+def _check_captured(gradients: dict[str, Any]) -> None:
+    if not gradients:
+        raise ValueError(
+            "Growing by gradients needs a train_step that hands its gradients to model.optimizer. Received: a "
+            "train_step that handed none of pruned weights. Call callback.step(x, y) in a loop of your own."
+        )
+
+
+@contextlib.contextmanager
+def dense_backward(weights: list[MovingWeight]) -> Iterator[None]:
+    """Inside it, layers are traced with gradients that reach pruned weights."""
+    layers = {id(weight.layer): weight.layer for weight in weights}.values()
+    before = [(layer, layer.mask_gradients) for layer in layers]
+    try:
+        for layer, _ in before:
+            layer.mask_gradients = False
+        yield
+    finally:
+        for layer, value in before:
+            layer.mask_gradients = value
+
+
+@contextlib.contextmanager
+def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: bool) -> Iterator[Any]:
+    """Inside it, a traced train step leaves its dense gradients in what is yielded, and trains on the masked ones.
+
+    Args:
+        model: the model; its optimizer's `apply` is intercepted on the instance.
+        weights: the weights whose gradients are wanted.
+        train: whether the step's own update of the weights takes place.
+    """
+    optimizer, captured = model.optimizer, threading.local()  # replicas are threads
+    by_id = {id(weight.variable): weight for weight in weights}
+    masking = {id(w.variable) for w in weights if w.layer.mask_gradients and not _takes_dense_gradients(optimizer)}
+    apply = optimizer.apply
+
+    def capture(grads: Any, trainable_variables: Any = None) -> None:
+        variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
+        grads = list(grads)
+        for i, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
+            weight = by_id.get(id(variable))
+            if weight is not None and gradient is not None:
+                captured.gradients[weight.path] = tf.convert_to_tensor(gradient)
+                if id(variable) in masking:
+                    grads[i] = masked_gradient(gradient, weight.mask.value)
+        if train:
+            apply(grads, variables)
+        else:
+            for counting in {id(o): o for o in (counter_of(optimizer), *optimizers_of(optimizer))}.values():
+                counting._iterations.assign_add(1)
+
+    own = vars(optimizer).get("apply")
+    with dense_backward(weights):
+        vars(optimizer)["apply"] = capture
+        try:
+            yield captured
+        finally:
+            vars(optimizer).pop("apply")
+            if own is not None:
+                vars(optimizer)["apply"] = own
+
+
+def _takes_dense_gradients(optimizer: Any) -> bool:
+    return any(isinstance(leaf, keras.optimizers.Adafactor) for leaf in optimizers_of(optimizer))

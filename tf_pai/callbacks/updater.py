@@ -1,0 +1,112 @@
+"""One update of all masks, as a graph: rules, masks, weights, optimizer slots, and what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.callbacks.weights import MovingWeight, WeightState
+
+KEPT, BORN, EXPLORED = 0, 1, 2  # columns of what `Updater` returns
+
+
+def _graph(function: Any, eagerly: bool) -> Any:
+    if eagerly:
+        return function
+    graph = tf.function(function, autograph=False)
+    graph._omit_frequent_tracing_warning = True  # each fit is a graph of its own
+    return graph
+
+
+class Updater:
+    """Applies the rules of a method to each of its weights, one after the other.
+
+    Args:
+        method: says which weights live (`select`), what those that come to life start from (`revived`), whether
+            their optimizer slots start anew (`resets_slots`), and whether pruned weights live on
+            (`keeps_dense_weights`).
+        weights: the weights whose masks move.
+        seed: of everything random.
+        eagerly: whether to run without a graph.
+        skips_as_a_whole: whether one gradient that overflowed leaves all masks as they are, as loss scaling leaves all
+            weights; else each weight is on its own, and its gradient can be freed before the next one is there.
+
+    Attributes:
+        explored: one boolean variable per weight, True where it has ever been alive.
+    """
+
+    def __init__(
+        self, method: Any, weights: list[MovingWeight], seed: int, eagerly: bool = False, skips_as_a_whole: bool = False
+    ):
+        self.method, self.weights, self.seed = method, weights, seed
+        self.skips_as_a_whole = skips_as_a_whole
+        self.explored = [tf.Variable(weight.mask.numpy() != 0, trainable=False) for weight in weights]
+        self._update, self._counts = _graph(self.update, eagerly), _graph(self._count, eagerly)
+
+    def __call__(self, step: int, keep: list[int], total: list[int], gradients: Any = None) -> Any:
+        """Updates all masks; returns what `update` returns.
+
+        Args:
+            step: the step that has just been taken.
+            keep: how many of each weight's places stay alive.
+            total: how many are alive in the end.
+            gradients: {path: dense gradient} where the method reads it.
+        """
+        return self._update(*self.as_tensors(step, keep, total), gradients)
+
+    @staticmethod
+    def as_tensors(step: int, keep: list[int], total: list[int]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the arguments of `update` as tensors, so that no graph is traced twice."""
+        return tf.constant(step, tf.int32), tf.constant(keep, tf.int32), tf.constant(total, tf.int32)
+
+    def update(self, step: tf.Tensor, keep: tf.Tensor, total: tf.Tensor, gradients: Any = None) -> tf.Tensor:
+        """Updates all masks, in a graph; returns counts [weights, (kept, born, ever alive)]."""
+        finite = self._all_finite(gradients) if gradients is not None and self.skips_as_a_whole else None
+        rows = []
+        for i, weight in enumerate(self.weights):
+            gradient = self._gradient_of(weight, gradients)
+            state = WeightState(weight, gradient, step, keep[i], total[i], self.seed)
+            rows.append(self._move(state, self.explored[i], finite))
+        return tf.stack(rows)
+
+    @staticmethod
+    def _all_finite(gradients: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients.values()])
+
+    def _gradient_of(self, weight: MovingWeight, gradients: Any) -> Any:
+        if gradients is None:
+            return None
+        gradient = gradients.get(weight.path)  # none where the loss does not reach the weight
+        return tf.zeros_like(weight.variable.value) if gradient is None else tf.convert_to_tensor(gradient)
+
+    def _move(self, state: WeightState, explored: tf.Variable, finite: tf.Tensor | None) -> tf.Tensor:
+        new = self.method.select(state)
+        if state.gradient is not None:  # after an overflow, gradients say nothing
+            finite = tf.reduce_all(tf.math.is_finite(state.gradient)) if finite is None else finite
+            new = tf.where(finite, new, state.alive)
+        born = new & ~state.alive
+        if not self.method.keeps_dense_weights:
+            value = tf.where(born, self.method.revived(state), state.value)
+            state.weight.variable.assign(tf.where(new, value, tf.zeros_like(value)))
+            if self.method.resets_slots:
+                self._reset_slots(state.weight, new, born)
+        state.weight.mask.assign(tf.cast(new, tf.float32))
+        ever = explored | new
+        explored.assign(ever)
+        return tf.stack([tf.math.count_nonzero(mask, dtype=tf.int32) for mask in (new, born, ever)])
+
+    def _reset_slots(self, weight: MovingWeight, new: tf.Tensor, born: tf.Tensor) -> None:
+        """Puts slots to what a new optimizer has where a weight comes to life, to zero where one is pruned."""
+        for slot in weight.slots:
+            value = tf.convert_to_tensor(slot.variable.value)
+            start = tf.cast(slot.initial, value.dtype)
+            slot.variable.assign(tf.where(born, start, tf.where(new, value, tf.zeros_like(value))))
+
+    def counts(self) -> list[int]:
+        """Returns how many places of each weight are alive."""
+        return np.asarray(self._counts()).tolist()
+
+    def _count(self) -> tf.Tensor:
+        return tf.stack([tf.math.count_nonzero(weight.mask.value, dtype=tf.int32) for weight in self.weights])

@@ -1,0 +1,22 @@
+"""Native kernels that compute with the kept weights of unstructured-sparse Dense and Conv2D layers, on CPU.
+
+They stand alone: nothing of tf_pai is needed beside this package. `python -m tf_pai.kernels build|info|test`.
+"""
+
+from tf_pai.kernels.growth import dense_gradient, largest_gradients
+from tf_pai.kernels.library import available, reason
+from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
+from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
+
+__all__ = [
+    "SparseStructure",
+    "available",
+    "dense_gradient",
+    "from_coordinates",
+    "from_flat",
+    "from_mask",
+    "largest_gradients",
+    "reason",
+    "sparse_conv2d",
+    "sparse_matmul",
+]

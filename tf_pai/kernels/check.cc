@@ -1,0 +1,356 @@
+// A stand-alone test of the kernels, without TensorFlow, meant to be built with
+// AddressSanitizer: random layers against plain loops, and structures that have
+// been tampered with. `python -m tf_pai.kernels build --sanitize` runs it once
+// per instruction set (TF_PAI_ISA).
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "conv.h"
+#include "dense.h"
+
+namespace {
+
+using tf_pai::ConvShape;
+using tf_pai::Indices;
+using Floats = std::vector<float>;
+
+constexpr int kPanelRows = 32;  // small, so that small layers have many panels
+
+class ThreadRuntime : public tf_pai::Runtime {
+ public:
+  explicit ThreadRuntime(int threads) : threads_(threads) {}
+
+  int threads() const override { return threads_; }
+
+  void For(int64_t n, const std::function<void(int64_t)>& task) override {
+    std::vector<std::thread> running;
+    for (int64_t i = 1; i < n; ++i) running.emplace_back(task, i);
+    if (n > 0) task(0);
+    for (std::thread& thread : running) thread.join();
+  }
+
+  // Aligned, and of exactly the size asked for, so that the sanitizer sees any
+  // access beyond.
+  float* Scratch(int64_t floats) override {
+    const size_t bytes = std::max<int64_t>(floats, 1) * sizeof(float);
+    void* memory = nullptr;
+    if (posix_memalign(&memory, 64, bytes) != 0) return nullptr;
+    held_.emplace_back(memory, std::free);
+    return static_cast<float*>(memory);
+  }
+
+ private:
+  int threads_;
+  std::vector<std::unique_ptr<void, void (*)(void*)>> held_;
+};
+
+std::mt19937 generator(1);
+
+int Random(int low, int high) {
+  return std::uniform_int_distribution<int>(low, high)(generator);
+}
+
+Floats RandomFloats(int64_t n) {
+  std::normal_distribution<float> normal;
+  Floats values(n);
+  for (float& value : values) value = normal(generator);
+  return values;
+}
+
+// A random sparse matrix with its structure in both orders and widths.
+struct Matrix {
+  int rows, cols;
+  int panels;
+  std::vector<int32_t> row_ptr, col_ptr, perm, row_idx, col_idx;
+  std::vector<uint16_t> short_rows, short_cols;
+  Floats values;
+
+  Matrix(int rows, int cols, double density)
+      : rows(rows),
+        cols(cols),
+        panels(std::max(1, (rows + kPanelRows - 1) / kPanelRows)),
+        row_ptr(rows + 1),
+        col_ptr(panels * cols + 1) {
+    std::bernoulli_distribution kept(density);
+    std::vector<int32_t> row_of;
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < cols; ++j) {
+        if (!kept(generator)) continue;
+        row_of.push_back(i);
+        col_idx.push_back(j);
+        ++col_ptr[i / kPanelRows * cols + j + 1];
+      }
+      row_ptr[i + 1] = static_cast<int32_t>(col_idx.size());
+    }
+    std::partial_sum(col_ptr.begin(), col_ptr.end(), col_ptr.begin());
+    perm.resize(nnz());
+    row_idx.resize(nnz());
+    std::vector<int32_t> next = col_ptr;
+    for (int p = 0; p < nnz(); ++p) {
+      const int to = next[row_of[p] / kPanelRows * cols + col_idx[p]]++;
+      perm[to] = p;
+      row_idx[to] = row_of[p];
+    }
+    short_rows.assign(row_idx.begin(), row_idx.end());
+    short_cols.assign(col_idx.begin(), col_idx.end());
+    values = RandomFloats(nnz());
+  }
+
+  int nnz() const { return static_cast<int>(col_idx.size()); }
+  Indices Rows(bool wide) const {
+    if (wide) return {row_idx.data(), true};
+    return {short_rows.data(), false};
+  }
+  Indices Cols(bool wide) const {
+    if (wide) return {col_idx.data(), true};
+    return {short_cols.data(), false};
+  }
+};
+
+int failures = 0;
+
+void Expect(bool good, const std::string& what) {
+  if (good) return;
+  std::printf("FAILED: %s\n", what.c_str());
+  ++failures;
+}
+
+void ExpectNear(const Floats& got, const std::vector<double>& expected,
+                const std::string& what) {
+  double largest = 1, error = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    largest = std::max(largest, std::fabs(expected[i]));
+    error = std::max(error, std::fabs(got[i] - expected[i]));
+  }
+  Expect(error <= 1e-5 * largest, what + ": error " + std::to_string(error));
+}
+
+// dy after the gradient of the ReLU that gave y.
+Floats Masked(const Floats& dy, const Floats& y, bool relu) {
+  Floats masked = dy;
+  for (size_t i = 0; relu && i < dy.size(); ++i) {
+    if (y[i] <= 0) masked[i] = 0;
+  }
+  return masked;
+}
+
+// Calls f(row, col, p) for every weight.
+template <class F>
+void ForEach(const Matrix& w, F f) {
+  for (int row = 0; row < w.rows; ++row) {
+    for (int p = w.row_ptr[row]; p < w.row_ptr[row + 1]; ++p) {
+      f(row, w.col_idx[p], p);
+    }
+  }
+}
+
+void CheckDense(int batch, int inputs, int outputs, double density, bool relu,
+                bool wide, int threads) {
+  const Matrix w(inputs, outputs, density);
+  const Floats x = RandomFloats(int64_t{batch} * inputs);
+  const Floats dy = RandomFloats(int64_t{batch} * outputs);
+  const Floats bias = RandomFloats(outputs);
+  Floats y(dy.size()), dx(x.size()), dvalues(w.nnz()), dbias(outputs);
+  ThreadRuntime runtime(threads);
+  const std::string name = "dense " + std::to_string(batch) + "x" +
+                           std::to_string(inputs) + "x" +
+                           std::to_string(outputs);
+  Expect(RunDenseForward({batch, inputs, outputs, w.panels, w.nnz(), x.data(),
+                          w.values.data(), bias.data(), relu, w.col_ptr.data(),
+                          w.Rows(wide), w.perm.data(), y.data()},
+                         &runtime)
+             .empty(),
+         name);
+  Expect(RunDenseBackward(
+             {batch, inputs, outputs, w.nnz(), x.data(), dy.data(),
+              relu ? y.data() : nullptr, w.values.data(), w.row_ptr.data(),
+              w.Cols(wide), dx.data(), dvalues.data(), dbias.data()},
+             &runtime)
+             .empty(),
+         name);
+  const Floats g = Masked(dy, y, relu);
+  std::vector<double> ey(y.size()), ex(x.size()), ev(w.nnz()), eb(outputs);
+  for (int b = 0; b < batch; ++b) {
+    for (int j = 0; j < outputs; ++j) {
+      ey[b * outputs + j] = bias[j];
+      eb[j] += g[b * outputs + j];
+    }
+    ForEach(w, [&](int k, int j, int p) {
+      ey[b * outputs + j] += double{w.values[p]} * x[b * inputs + k];
+      ex[b * inputs + k] += double{w.values[p]} * g[b * outputs + j];
+      ev[p] += double{x[b * inputs + k]} * g[b * outputs + j];
+    });
+  }
+  for (double& value : ey) value = relu ? std::max(value, 0.) : value;
+  ExpectNear(y, ey, name + " y");
+  ExpectNear(dx, ex, name + " dx");
+  ExpectNear(dvalues, ev, name + " dvalues");
+  ExpectNear(dbias, eb, name + " dbias");
+}
+
+void CheckConv(const ConvShape& s, double density, bool relu, bool wide,
+               int threads) {
+  const Matrix w(static_cast<int>(s.matrix_rows()), s.out_channels, density);
+  const int64_t pixels = s.batch * s.out_height * s.out_width;
+  const Floats x = RandomFloats(s.batch * s.height * s.width * s.in_channels);
+  const Floats dy = RandomFloats(pixels * s.out_channels);
+  const Floats bias = RandomFloats(s.out_channels);
+  Floats y(dy.size()), dx(x.size()), dvalues(w.nnz()), dbias(s.out_channels);
+  ThreadRuntime runtime(threads);
+  const std::string name = "conv " + std::to_string(s.batch) + "x" +
+                           std::to_string(s.height) + "x" +
+                           std::to_string(s.width);
+  Expect(RunConvForward(
+             {s, w.panels, w.nnz(), x.data(), w.values.data(), bias.data(),
+              relu, w.col_ptr.data(), w.Rows(wide), w.perm.data(), y.data()},
+             &runtime)
+             .empty(),
+         name);
+  Expect(RunConvBackward(
+             {s, w.nnz(), x.data(), dy.data(), relu ? y.data() : nullptr,
+              w.values.data(), w.row_ptr.data(), w.Cols(wide), dx.data(),
+              dvalues.data(), dbias.data()},
+             &runtime)
+             .empty(),
+         name);
+  const Floats g = Masked(dy, y, relu);
+  std::vector<double> ey(y.size()), ex(x.size()), ev(w.nnz()),
+      eb(s.out_channels);
+  for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+    const int ox = pixel % s.out_width;
+    const int oy = pixel / s.out_width % s.out_height;
+    const int64_t image = pixel / s.out_width / s.out_height;
+    for (int c = 0; c < s.out_channels; ++c) {
+      ey[pixel * s.out_channels + c] = bias[c];
+      eb[c] += g[pixel * s.out_channels + c];
+    }
+    ForEach(w, [&](int row, int c, int p) {
+      const int tap = row / s.in_channels;
+      const int iy = oy * s.stride_y + tap / s.kernel_width - s.pad_y;
+      const int ix = ox * s.stride_x + tap % s.kernel_width - s.pad_x;
+      if (iy < 0 || iy >= s.height || ix < 0 || ix >= s.width) return;
+      const int64_t from =
+          ((image * s.height + iy) * s.width + ix) * s.in_channels +
+          row % s.in_channels;
+      const int64_t to = pixel * s.out_channels + c;
+      ey[to] += double{w.values[p]} * x[from];
+      ex[from] += double{w.values[p]} * g[to];
+      ev[p] += double{x[from]} * g[to];
+    });
+  }
+  for (double& value : ey) value = relu ? std::max(value, 0.) : value;
+  ExpectNear(y, ey, name + " y");
+  ExpectNear(dx, ex, name + " dx");
+  ExpectNear(dvalues, ev, name + " dvalues");
+  ExpectNear(dbias, eb, name + " dbias");
+}
+
+ConvShape RandomShape() {
+  ConvShape s;
+  s.batch = Random(1, 35);
+  s.height = Random(1, 12);
+  s.width = Random(1, 12);
+  s.in_channels = Random(1, 20);
+  s.out_channels = Random(1, 20);
+  s.kernel_height = Random(1, 5);
+  s.kernel_width = Random(1, 5);
+  s.stride_y = Random(1, 3);
+  s.stride_x = Random(1, 3);
+  const bool same = Random(0, 1) == 1 || s.height < s.kernel_height ||
+                    s.width < s.kernel_width;
+  const auto out = [same](int length, int kernel, int stride) {
+    return same ? (length + stride - 1) / stride
+                : (length - kernel) / stride + 1;
+  };
+  const auto pad = [same](int length, int kernel, int stride, int out) {
+    return same ? std::max(0, (out - 1) * stride + kernel - length) / 2 : 0;
+  };
+  s.out_height = out(s.height, s.kernel_height, s.stride_y);
+  s.out_width = out(s.width, s.kernel_width, s.stride_x);
+  s.pad_y = pad(s.height, s.kernel_height, s.stride_y, s.out_height);
+  s.pad_x = pad(s.width, s.kernel_width, s.stride_x, s.out_width);
+  return s;
+}
+
+// Every way to tamper must be refused, by both passes of both layers.
+void CheckTampered(const std::string& name, void (*tamper)(Matrix*)) {
+  Matrix w(18, 7, 0.5);
+  tamper(&w);
+  const ConvShape s = {3, 5, 5, 2, 7, 3, 3, 1, 1, 1, 1, 5, 5};
+  const int pixels = 75;
+  const Floats x(pixels * 18), dy(pixels * 7);
+  Floats y(dy.size()), dx(x.size()), dvalues(w.nnz());
+  ThreadRuntime runtime(2);
+  const std::string forward = RunDenseForward(
+      {pixels, 18, 7, w.panels, w.nnz(), x.data(), w.values.data(), nullptr,
+       false, w.col_ptr.data(), w.Rows(true), w.perm.data(), y.data()},
+      &runtime);
+  const std::string backward = RunDenseBackward(
+      {pixels, 18, 7, w.nnz(), x.data(), dy.data(), nullptr, w.values.data(),
+       w.row_ptr.data(), w.Cols(true), dx.data(), dvalues.data(), nullptr},
+      &runtime);
+  const std::string conv_forward = RunConvForward(
+      {s, w.panels, w.nnz(), x.data(), w.values.data(), nullptr, false,
+       w.col_ptr.data(), w.Rows(true), w.perm.data(), y.data()},
+      &runtime);
+  const std::string conv_backward = RunConvBackward(
+      {s, w.nnz(), x.data(), dy.data(), nullptr, w.values.data(),
+       w.row_ptr.data(), w.Cols(true), dx.data(), dvalues.data(), nullptr},
+      &runtime);
+  Expect(!forward.empty() && !backward.empty(), "tampered dense: " + name);
+  Expect(!conv_forward.empty() && !conv_backward.empty(),
+         "tampered conv: " + name);
+}
+
+void CheckAllTampered() {
+  CheckTampered("index too large", [](Matrix* w) {
+    w->row_idx[3] = 18;
+    w->col_idx[3] = 7;
+  });
+  CheckTampered("index negative", [](Matrix* w) {
+    w->row_idx.back() = -1;
+    w->col_idx.back() = -1;
+  });
+  CheckTampered("pointer goes down", [](Matrix* w) {
+    w->row_ptr[5] = w->row_ptr[4] - 1;
+    w->col_ptr[5] = w->col_ptr[4] - 1;
+  });
+  CheckTampered("last pointer too large", [](Matrix* w) {
+    ++w->row_ptr.back();
+    ++w->col_ptr.back();
+  });
+  CheckTampered("first pointer",
+                [](Matrix* w) { w->row_ptr[0] = w->col_ptr[0] = 1; });
+  CheckTampered("permutation, and a pointer", [](Matrix* w) {
+    w->perm[2] = w->nnz();
+    w->row_ptr[2] = 1 << 30;
+  });
+}
+
+}  // namespace
+
+int main() {
+  for (int i = 0; i < 60; ++i) {
+    CheckDense(Random(1, 300), Random(1, 90), Random(1, 90),
+               Random(0, 10) / 10., Random(0, 1), Random(0, 1), Random(1, 5));
+  }
+  CheckDense(1000, 200, 150, 0.2, true, false, 3);
+  CheckDense(16, 200, 150, 0.2, true, true, 5);
+  for (int i = 0; i < 100; ++i) {
+    CheckConv(RandomShape(), Random(0, 10) / 10., Random(0, 1), Random(0, 1),
+              Random(1, 5));
+  }
+  CheckAllTampered();
+  std::printf("%d lanes: %s\n", tf_pai::WidestLanes(),
+              failures == 0 ? "all checks passed" : "failed");
+  return failures == 0 ? 0 : 1;
+}

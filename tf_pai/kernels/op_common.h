@@ -1,0 +1,142 @@
+// What the TensorFlow ops of dense and convolutional layers share.
+
+#ifndef TF_PAI_KERNELS_OP_COMMON_H_
+#define TF_PAI_KERNELS_OP_COMMON_H_
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+#include "runtime.h"
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/shape_inference.h"
+
+namespace tf_pai {
+
+using namespace tensorflow;  // NOLINT: as TensorFlow's own kernels do
+using shape_inference::DimensionHandle;
+using shape_inference::InferenceContext;
+using shape_inference::ShapeHandle;
+
+// TensorFlow's intra-op threads and CPU allocator.
+class OpRuntime : public Runtime {
+ public:
+  explicit OpRuntime(OpKernelContext* context)
+      : context_(context),
+        workers_(context->device()->tensorflow_cpu_worker_threads()) {}
+
+  int threads() const override { return workers_->num_threads; }
+
+  void For(int64_t n, const std::function<void(int64_t)>& task) override {
+    const auto run = [&task](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) task(i);
+    };
+    if (n <= 1 || threads() <= 1) {
+      run(0, n);
+      return;
+    }
+    using Pool = thread::ThreadPool;
+    workers_->workers->ParallelFor(
+        n,
+        Pool::SchedulingParams(Pool::SchedulingStrategy::kFixedBlockSize,
+                               absl::nullopt, 1),
+        run);
+  }
+
+  float* Scratch(int64_t floats) override {
+    Tensor tensor;
+    const TensorShape shape({std::max<int64_t>(floats, 1)});
+    if (!context_->allocate_temp(DT_FLOAT, shape, &tensor).ok()) return nullptr;
+    held_.push_back(tensor);
+    return tensor.flat<float>().data();
+  }
+
+ private:
+  OpKernelContext* context_;
+  const DeviceBase::CpuWorkerThreads* workers_;
+  std::vector<Tensor> held_;
+};
+
+inline const float* Floats(const Tensor& t) {
+  return t.NumElements() == 0 ? nullptr : t.flat<float>().data();
+}
+
+inline Indices IndicesOf(const Tensor& t) {
+  if (t.dtype() == DT_INT32) return {t.flat<int32>().data(), true};
+  return {t.flat<uint16>().data(), false};
+}
+
+// One order of a structure: pointers, indices and, for CSC, the permutation.
+inline Status CheckLengths(const Tensor& values, const Tensor& pointers,
+                           const Tensor& indices, int64_t lines) {
+  if (values.dims() != 1 || pointers.dims() != 1 || indices.dims() != 1) {
+    return errors::InvalidArgument(
+        "values and structure arrays must have rank 1");
+  }
+  if (pointers.dim_size(0) != lines + 1) {
+    return errors::InvalidArgument("there must be ", lines + 1,
+                                   " pointers, not ", pointers.dim_size(0));
+  }
+  if (indices.dim_size(0) != values.dim_size(0)) {
+    return errors::InvalidArgument("there must be ", values.dim_size(0),
+                                   " indices, one for each value, not ",
+                                   indices.dim_size(0));
+  }
+  return OkStatus();
+}
+
+inline Status CheckCsc(const Tensor& values, const Tensor& bias,
+                       const Tensor& col_ptr, const Tensor& row_idx,
+                       const Tensor& perm, int64_t panels) {
+  const int64_t lines = col_ptr.NumElements() - 1;
+  if (lines < 0 || lines % panels != 0) {
+    return errors::InvalidArgument("there must be a multiple of ", panels,
+                                   " pointers and one, not ", lines + 1);
+  }
+  const int64_t outputs = lines / panels;
+  TF_RETURN_IF_ERROR(CheckLengths(values, col_ptr, row_idx, lines));
+  if (perm.dims() != 1 || perm.dim_size(0) != values.dim_size(0)) {
+    return errors::InvalidArgument("the permutation must have ",
+                                   values.dim_size(0), " entries, not ",
+                                   perm.NumElements());
+  }
+  if (bias.NumElements() != 0 && bias.NumElements() != outputs) {
+    return errors::InvalidArgument("bias must have ", outputs,
+                                   " elements or none, not ",
+                                   bias.NumElements());
+  }
+  return OkStatus();
+}
+
+inline Status Checked(const std::string& problem) {
+  if (problem.empty()) return OkStatus();
+  return errors::InvalidArgument("The sparse structure is not valid: ", problem,
+                                 ".");
+}
+
+// The outputs (columns) that the pointers of input 3 stand for.
+inline Status OutputsDim(InferenceContext* c, DimensionHandle* outputs) {
+  ShapeHandle pointers;
+  int64_t panels;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(3), 1, &pointers));
+  TF_RETURN_IF_ERROR(c->GetAttr("panels", &panels));
+  TF_RETURN_IF_ERROR(c->Subtract(c->Dim(pointers, 0), 1, outputs));
+  return c->Divide(*outputs, panels, /*evenly_divisible=*/true, outputs);
+}
+
+inline Status GradShape(InferenceContext* c) {
+  c->set_output(0, c->input(0));
+  c->set_output(1, c->input(3));
+  bool use_bias;
+  TF_RETURN_IF_ERROR(c->GetAttr("use_bias", &use_bias));
+  c->set_output(2,
+                c->Vector(use_bias ? c->Dim(c->input(1), -1) : c->MakeDim(0)));
+  return OkStatus();
+}
+
+}  // namespace tf_pai
+
+#endif  // TF_PAI_KERNELS_OP_COMMON_H_

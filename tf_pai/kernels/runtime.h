@@ -1,0 +1,37 @@
+// What the drivers need from their surroundings: threads and scratch memory.
+// TensorFlow provides both in the ops; check.cc provides its own.
+
+#ifndef TF_PAI_KERNELS_RUNTIME_H_
+#define TF_PAI_KERNELS_RUNTIME_H_
+
+#include <cstdint>
+#include <functional>
+
+namespace tf_pai {
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  virtual int threads() const = 0;
+
+  // Calls task(0) ... task(n - 1), possibly at the same time, and waits.
+  virtual void For(int64_t n, const std::function<void(int64_t)>& task) = 0;
+
+  // `floats` floats, aligned to 64 bytes, that live as long as this object;
+  // null where there is no memory.
+  virtual float* Scratch(int64_t floats) = 0;
+};
+
+// The i-th of n parts of [0, total), of about equal length.
+inline int64_t PartBegin(int64_t total, int64_t i, int64_t n) {
+  return total * i / n;
+}
+
+inline int64_t RoundUp(int64_t value, int64_t step) {
+  return (value + step - 1) / step * step;
+}
+
+}  // namespace tf_pai
+
+#endif  // TF_PAI_KERNELS_RUNTIME_H_

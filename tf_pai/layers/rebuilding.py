@@ -1,0 +1,103 @@
+"""Rebuilding a Sequential or functional model with some layers changed, weights and compiled state kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras.src.saving.serialization_lib import SafeModeScope
+
+from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
+
+
+def copy_layer(layer: Any) -> Any:
+    """Returns a layer (or graph operation) of the same configuration, with weights of its own.
+
+    A layer of a class that has no configuration cannot be made again: it is returned itself.
+    """
+    if not has_config(layer):
+        return layer
+    with SafeModeScope(False):  # a Lambda's function comes from the user's own layer, not from a file
+        return type(layer).from_config(layer.get_config())
+
+
+def rebuild(model: keras.Model, change: Callable[[Any], Any]) -> keras.Model:
+    """Returns a copy of `model` in which every layer that is not itself a graph is `change(layer)`.
+
+    All weights, the compiled state and the optimizer's state are copied; `model` is untouched.
+
+    Args:
+        model: a built Sequential or functional model, nested ones included.
+        change: gives the layer, of the same weights in the same order, to put in place of its argument.
+    """
+    copies: dict[int, tuple[Any, Any]] = {}
+
+    def clone(layer: Any) -> Any:
+        copies[id(layer)] = (layer, change(layer))
+        return copies[id(layer)][1]
+
+    nested = [layer for _, layer in walk(model) if isinstance(layer, keras.Model) and layer.compiled]
+    for layer in nested:  # clone_model would serialise the compiled state, and fail on a user's own functions
+        layer.compiled = False
+    try:
+        new = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    finally:
+        for layer in nested:
+            layer.compiled = True
+    _copy_weights(copies)
+    _carry_over_class(model, new, copies)
+    recompile(model, new)
+    return new
+
+
+def _copy_weights(copies: dict[int, tuple[Any, Any]]) -> None:
+    for old, new in copies.values():
+        if isinstance(old, keras.Layer):
+            if type(old) is not type(new):  # one of them is wrapped: masks belong to the wrapper alone
+                old, new = unwrapped(old), unwrapped(new)
+            if old.built and not new.built:
+                new.build_from_config(old.get_build_config())
+            for source, target in zip(old.variables, new.variables, strict=True):
+                target.assign(source)
+                target.trainable = source.trainable
+
+
+def _carry_over_class(old: keras.Model, new: keras.Model, copies: dict[int, tuple[Any, Any]]) -> None:
+    """Gives `new` the user's own subclass of a graph model (its `train_step`), and the plain attributes it has set."""
+    if type(old) is type(new) or not is_graph(old):
+        return
+    new.__class__ = type(old)
+    for name, value in vars(old).items():
+        if name not in vars(new):
+            setattr(new, name, copies[id(value)][1] if id(value) in copies else value)
+
+
+def _copy_object(value: Any) -> Any:
+    """A copy of a Keras loss, metric or optimizer; other values (names, functions) as they are."""
+    if hasattr(value, "get_config") and hasattr(type(value), "from_config"):
+        return type(value).from_config(value.get_config())
+    return value
+
+
+def recompile(old: keras.Model, new: keras.Model) -> None:
+    """Compiles `new` as `old` was, with an optimizer and metrics of its own.
+
+    The optimizer is at the same step, or at step 0 where other variables are trained than before.
+    """
+    compile_like(old, new)
+    if old.compiled and old.optimizer.built and _trained(old) == _trained(new):
+        new.optimizer.build(new.trainable_variables)
+        for source, target in zip(old.optimizer.variables, new.optimizer.variables, strict=True):
+            target.assign(source)
+
+
+def _trained(model: keras.Model) -> list[tuple[str, tuple]]:
+    return [(variable.name, tuple(variable.shape)) for variable in model.trainable_variables]
+
+
+def compile_like(old: keras.Model, new: keras.Model) -> None:
+    """Compiles `new` as `old` was, if it was, with an optimizer and metrics of its own, the optimizer at step 0."""
+    if old.compiled:
+        config = keras.tree.map_structure(_copy_object, dict(old._compile_config.config))
+        new.compile(**{**config, "optimizer": _copy_object(old.optimizer)})

@@ -1,0 +1,86 @@
+"""Deconstruct: learned supermasks, drawn from Bernoulli distributions whose logits are the scores.
+
+what: single weights; how many: a fraction k of each layer to begin with; which: the likeliest; weights: frozen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.layers import PrunableWeight
+from tf_pai.layers.prunable import PACKAGE
+from tf_pai.registry import register_method
+from tf_pai.selection.rule import Rule
+
+
+@register_method(
+    "deconstruct",
+    survey_name="Deconstruct",
+    year=2019,
+    reference="Zhou et al., NeurIPS 2019",
+    track="selection",
+    table_row="",
+)
+@keras.saving.register_keras_serializable(PACKAGE)
+class Deconstruct(Rule):
+    """Supermasks: trains with w * b * n / sum(b), b ~ Bernoulli(sigmoid(s)), straight through the draw.
+
+    Outside training b is the mask: the round(sum(sigmoid(s))) weights of a layer that are likeliest to stay. So the
+    sparsity asked for is that of the start; training changes it. Scores are logits, and move by several units: they
+    need larger steps than weights do.
+
+    Args:
+        rescale: dynamic weight rescaling, the factor n / sum(b).
+        regularizer: see `Rule`.
+
+    Example:
+        >>> import keras, tf_pai
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> tf_pai.sparsity(tf_pai.select_subnet(model, "deconstruct", 0.75, seed=0))
+        0.75
+
+    Reference: Zhou et al. 2019, "Deconstructing lottery tickets: zeros, signs, and the supermask", section 5.
+    Differs from the paper in: outside training, the likeliest mask instead of the mean accuracy of ten drawn ones;
+    no gradient through n / sum(b).
+    """
+
+    takes_structures = False
+
+    def __init__(self, rescale: bool = True, regularizer: Any = None):
+        super().__init__(regularizer)
+        self.rescale = rescale
+
+    def first_scores(self, weight: PrunableWeight, keep: int, generator: np.random.Generator) -> np.ndarray:
+        """Returns logit(k) everywhere, at most 4, with enough noise to break ties."""
+        k = keep / math.prod(weight.shape)
+        logit = 4.0 if k > 0.98 else math.log(k / (1 - k))
+        return (logit + generator.uniform(-1e-3, 1e-3, weight.shape)).astype("float32")
+
+    def rank(self, scores: tf.Tensor) -> tf.Tensor:
+        """Returns the scores: the logits of the probability to stay."""
+        return scores
+
+    def count(self, scores: tf.Tensor, keep: int) -> tf.Tensor:
+        """Returns the expected number of weights that stay, at least 1."""
+        del keep
+        return tf.maximum(tf.cast(tf.round(tf.reduce_sum(tf.sigmoid(scores))), tf.int32), 1)
+
+    def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        """Returns w * b * n / sum(b)."""
+        b = tf.cast(mask, w.dtype)
+        if seed is not None:
+            probability = tf.sigmoid(scores)
+            drawn = tf.cast(tf.random.stateless_uniform(tf.shape(scores), seed) < probability, w.dtype)
+            b = probability + tf.stop_gradient(drawn - probability)
+        if not self.rescale:
+            return w * b
+        return w * b * tf.stop_gradient(tf.math.divide_no_nan(tf.cast(tf.size(b), w.dtype), tf.reduce_sum(b)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "rescale": self.rescale}

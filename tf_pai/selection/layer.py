@@ -1,0 +1,178 @@
+"""ScoredLayer: a PrunableLayer that learns scores, from which its masks follow; its weights are frozen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common.variables import AutocastScope
+
+from tf_pai.layers import PrunableLayer, prunable_weights, weights_of
+from tf_pai.layers.prunable import PACKAGE
+from tf_pai.selection.rule import Rule
+
+
+class _FollowScores(keras.constraints.Constraint):
+    """Leaves the scores as they are, and sets the mask that they mean: it runs after each optimizer step."""
+
+    def __init__(self, layer: ScoredLayer, path: str):
+        self.layer, self.path = layer, path
+
+    def __call__(self, scores: Any) -> Any:
+        """Returns the scores."""
+        self.layer.follow_scores(self.path, tf.convert_to_tensor(scores))
+        return scores
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ScoredLayer(PrunableLayer):
+    """Wraps a layer, freezes all its weights, and trains a score for each weight that can be pruned.
+
+    It computes with `rule.effective(w, s, m)`, e.g. w * m, where the mask m is what `rule.mask` makes of the scores s
+    after each optimizer step. The weights themselves, pruned or not, are never written.
+
+    Args:
+        layer: the layer to select from; built or not.
+        pruned: see `PrunableLayer`; () freezes a layer that has nothing to select, such as a normalisation.
+        rule: the paper's rule.
+        keep: how many weights stay, for each of `pruned`.
+        structure: what is kept together, as `tf_pai.structures.get` spells it.
+        seed: of the initial scores, and of what is random in training.
+        **kwargs: see `PrunableLayer`.
+    """
+
+    def __init__(
+        self,
+        layer: keras.Layer,
+        pruned: tuple[int, ...] = (),
+        rule: Rule | dict | None = None,
+        keep: tuple[int, ...] = (),
+        structure: str = "unstructured",
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        rule = keras.saving.deserialize_keras_object(rule) if isinstance(rule, dict) else rule
+        # Past __setattr__, which would track them; and before the constructor, in which `_attach` may run.
+        self.__dict__.update(rule=rule, keep=tuple(keep), structure=structure, seed=seed)
+        self.__dict__.update(scores={}, places={}, frozen=())
+        super().__init__(layer, pruned=pruned, **kwargs)
+
+    def _attach(self) -> None:
+        if self.attached:
+            return
+        known = list(weights_of(self.layer))
+        chosen = prunable_weights(self.layer)
+        super()._attach()
+        self.supports_jit = False  # what finds the threshold has shapes that XLA does not know
+        self.__dict__["draws"] = self._scalar("draws")
+        for i, keep in zip(self.pruned or (), self.keep, strict=True):
+            path = known[i]
+            self.places[path] = (chosen[path], keep)
+            self._add_scores(path)
+        self.draw_scores(self.seed)
+        self.freeze()
+
+    def _scalar(self, name: str) -> keras.Variable:
+        options = {"trainable": False, "aggregation": "only_first_replica", "autocast": False}
+        return self.add_weight(shape=(), dtype="int32", initializer="zeros", name=name, **options)
+
+    def _add_scores(self, path: str) -> None:
+        self.scores[path] = self.add_weight(
+            shape=self.places[path][0].shape,
+            dtype="float32",
+            autocast=False,
+            initializer="zeros",
+            regularizer=self.rule.regularizer,
+            constraint=_FollowScores(self, path),
+            name="scores",
+        )
+
+    def freeze(self) -> None:
+        """Takes the weights out of training; `strip` puts them back."""
+        self.__dict__["frozen"] += tuple(v for v in weights_of(self.layer).values() if v.trainable)
+        for variable in self.frozen:
+            variable.trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the scores are trained; the weights never are."""
+        return keras.Layer.trainable.fget(self)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        """Sets whether the scores are trained."""
+        keras.Layer.trainable.fset(self, value)
+        if self.__dict__.get("attached"):
+            self.freeze()
+
+    # From scores to masks.
+
+    def draw_scores(self, seed: int) -> None:
+        """Draws initial scores anew, and sets the masks that they mean."""
+        for i, (path, (weight, keep)) in enumerate(self.places.items()):
+            generator = np.random.default_rng([seed, i])
+            self.scores[path].assign(self.rule.first_scores(weight, keep, generator))
+        self.project()
+
+    def follow_scores(self, path: str, scores: tf.Tensor) -> None:
+        """Sets the mask of one weight to what these scores mean."""
+        weight, keep = self.places[path]
+        mask = self.rule.mask(weight, scores, keep, self.structure)
+        self.pairs[path][1].assign(tf.cast(mask, tf.float32))
+
+    def project(self) -> None:
+        """Sets the masks to what the scores mean, after a write that did not go through the optimizer."""
+        for path, scores in self.scores.items():
+            self.follow_scores(path, scores.value)
+
+    def set_masks(self, masks: dict[str, Any]) -> None:
+        """Sets masks by path inside the layer until the next step of an optimizer; weights and scores stay."""
+        for path, value in masks.items():
+            self.pairs[path][1].assign(np.asarray(value, "float32"))
+
+    # Computing.
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.pairs:
+            return self.layer(*args, **kwargs)
+        training = kwargs.get("training", self._get_call_context().get_value("training"))
+        with AutocastScope(None):  # mixed precision casts where the variable is read
+            values = self._effective(training)
+        return self.run_with(values, *args, **kwargs)
+
+    def _effective(self, training: Any) -> list[tuple[keras.Variable, tf.Tensor]]:
+        if training:
+            self.draws.assign(self.draws.value + 1)
+        values = []
+        for i, (path, (w, mask)) in enumerate(self.pairs.items()):
+            seed = tf.stack([self.seed + i, self.draws.value]) if training else None
+            values.append((w, self.rule.effective(w.value, self.scores[path].value, mask.value, seed)))
+        return values
+
+    def effective_weights(self) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """Returns pairs (weight, what the layer computes with in its place)."""
+        return self._effective(training=False)
+
+    # In a file: masks as bits, and the scores.
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes masks, scores and the number of draws."""
+        super().save_own_variables(store)
+        for i, scores in enumerate(self.scores.values()):
+            store[f"scores{i}"] = scores.numpy()
+        store["draws"] = self.draws.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads masks, scores and the number of draws."""
+        super().load_own_variables(store)
+        for i, scores in enumerate(self.scores.values()):
+            scores.assign(np.asarray(store[f"scores{i}"]))
+        self.draws.assign(np.asarray(store["draws"]))
+
+    def get_config(self) -> dict:
+        """Returns PrunableLayer's, and the selection's."""
+        rule = None if self.rule is None else keras.saving.serialize_keras_object(self.rule)
+        own = {"rule": rule, "keep": self.keep, "structure": self.structure, "seed": self.seed}
+        return {**super().get_config(), **own}

@@ -1,0 +1,107 @@
+"""What differs from paper to paper: how scores begin, which mask they mean, and what the layer computes with."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_pai import structures
+from tf_pai.callbacks.rules import largest
+from tf_pai.layers import PrunableWeight
+
+
+class Rule(abc.ABC):
+    """One paper's way from scores to a subnet. Rules hold settings only: state is in the layer.
+
+    Args:
+        regularizer: Keras regularizer of the scores, e.g. `keras.regularizers.L2(0.5e-4)`; None for none.
+    """
+
+    scales_weights = False  # whether the frozen weights are multiplied by 1/sqrt(k)
+    takes_structures = True
+
+    def __init__(self, regularizer: Any = None):
+        self.regularizer = keras.regularizers.get(regularizer)
+
+    def first_scores(self, weight: PrunableWeight, keep: int, generator: np.random.Generator) -> np.ndarray:
+        """Returns initial scores: Kaiming-uniform with a = sqrt(5), U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+        del keep
+        bound = 1 / math.sqrt(fan_in(weight))
+        return generator.uniform(-bound, bound, weight.shape).astype("float32")
+
+    def rank(self, scores: tf.Tensor) -> tf.Tensor:
+        """Returns what the highest are kept of."""
+        return tf.abs(scores)
+
+    def count(self, scores: tf.Tensor, keep: int) -> Any:
+        """Returns how many are kept."""
+        del scores
+        return keep
+
+    def mask(self, weight: PrunableWeight, scores: tf.Tensor, keep: int, structure: str) -> tf.Tensor:
+        """Returns the boolean mask that the scores mean: exactly `keep` kept, ties to the lower flat index.
+
+        Args:
+            weight: the weight, for its shape and axes.
+            scores: tensor of its shape.
+            keep: number of weights to keep.
+            structure: a spelling that `structures.get` knows.
+        """
+        if structure == "unstructured":
+            return largest(self.rank(scores), self.count(scores, keep))
+        pattern, path = structures.get(structure), weight.path
+
+        def choose(rank: np.ndarray) -> np.ndarray:
+            return pattern.choose({path: weight}, {path: rank}, keep)[path]
+
+        return tf.ensure_shape(tf.numpy_function(choose, [self.rank(scores)], tf.bool), weight.shape)
+
+    @abc.abstractmethod
+    def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        """Returns the weight that the layer computes with; its gradient reaches `scores`, and not `w`.
+
+        Args:
+            w: the frozen weight.
+            scores: tensor of its shape.
+            mask: float tensor of its shape, 1 = kept.
+            seed: two integers that random choices of this step depend on; None outside training.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {"regularizer": keras.regularizers.serialize(self.regularizer) if self.regularizer else None}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Rule:
+        """Returns the rule of these arguments."""
+        return cls(**config)
+
+
+def fan_in(weight: PrunableWeight) -> int:
+    """Returns how many inputs each output of the weight sums over."""
+    shape = weight.shape
+    if "Depthwise" in type(weight.owner).__name__:
+        return math.prod(shape[:-2])
+    return math.prod(shape) // shape[weight.output_axis]
+
+
+def straight_through(forward: tf.Tensor, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Returns `forward`; to |scores|, and to `mask`, it has the gradient of w * mask.
+
+    With g the gradient of the loss in the effective weight: dL/ds = g * w * sign(s), for kept and pruned alike.
+    """
+
+    @tf.custom_gradient
+    def pass_through(scores: tf.Tensor, mask: tf.Tensor) -> Any:
+        def gradient(g: Any) -> Any:
+            to_mask = tf.convert_to_tensor(g) * w
+            return to_mask * tf.sign(scores), to_mask
+
+        return tf.identity(forward), gradient
+
+    return pass_through(scores, tf.cast(mask, w.dtype))

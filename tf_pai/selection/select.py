@@ -1,0 +1,145 @@
+"""select_subnet: a model whose weights are frozen, and whose scores are trained."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_pai import distributions, structures
+from tf_pai.layers import PrunableWeight, participating, prunable_layers, weights_of
+from tf_pai.layers.graph import output_layers
+from tf_pai.layers.rebuilding import compile_like
+from tf_pai.layers.wrapping import replace_layers
+from tf_pai.registry import METHODS, nearest
+from tf_pai.selection.frozen import check_kind, frozen_value
+from tf_pai.selection.layer import ScoredLayer
+from tf_pai.selection.rule import Rule
+from tf_pai.static.checks import check_model, check_randomness, check_sparsity
+
+Weights = dict[str, PrunableWeight]
+
+
+def select_subnet(
+    model: keras.Model,
+    method: str | Rule = "hidden",
+    sparsity: float = 0.5,
+    *,
+    weights: str = "signed_constant",
+    distribution: Any = None,
+    structure: Any = None,
+    seed: int | None = None,
+) -> keras.Model:
+    """Makes a model that selects a subnet when it is trained: w_eff = w0 * h(s), where only the scores s are trained.
+
+    Nothing else is trained: biases, scales and shifts stay what they are. `fit` then trains the scores, `get_masks`
+    gives the mask they mean, and `strip` the plain network of the subnet.
+
+    Args:
+        model: a built Keras 3 model without masks. Sequential and functional models are rebuilt, and the original is
+            untouched; a subclassed model has its layers wrapped, and its weights set, in place.
+        method: a name of `tf_pai.list_methods("selection")`, or a rule such as `tf_pai.selection.Hidden(scale=False)`.
+        sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity.
+        weights: what the weights are frozen at: "signed_constant" (plus or minus the deviation of Kaiming's
+            initialization), "kaiming_normal", or "own" for the model's own weights.
+        distribution: "uniform" (default: the same k in each layer), "erk", {path pattern: sparsity}, or any other
+            distribution that gives each layer its own number.
+        structure: as in `tf_pai.prune_at_init`.
+        seed: of weights and scores; the same seed gives the same network, bit for bit.
+
+    Returns:
+        The model whose trainable weights are the scores, compiled anew as `model` was.
+
+    Raises:
+        ValueError: a wrong argument, always before anything is changed.
+        TypeError: no Keras 3 model.
+
+    Example:
+        >>> import keras, tf_pai
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+        >>> model = tf_pai.select_subnet(model, "hidden", sparsity=0.5, seed=0)
+        >>> tf_pai.sparsity(model), len(model.trainable_variables)
+        (0.5, 2)
+    """
+    check_model(model)
+    check_randomness(seed, None)
+    check_kind(weights)
+    rule = _rule(method)
+    pattern = structures.get("unstructured" if structure is None else structure)
+    density = 1 - check_sparsity(sparsity, pattern)
+    if prunable_layers(model):
+        raise ValueError("A subnet is selected from a model without masks. Received: a pruned one. tf_pai.strip it.")
+    chosen = _chosen(model, rule, pattern)
+    keep = _keep(chosen, "uniform" if distribution is None else distribution, density)
+    seed = int(np.random.randint(2**31)) if seed is None else int(seed)
+    selected = _wrap(model, chosen, keep, {"rule": rule, "structure": repr(pattern)}, seed)
+    _set_weights(selected, chosen, keep, weights, rule, seed)
+    compile_like(selected, selected)
+    return selected
+
+
+def _rule(method: Any) -> Rule:
+    if isinstance(method, Rule):
+        return method
+    names = [name for name in METHODS if METHODS.find(name).track == "selection"]
+    if method not in names:
+        raise ValueError(
+            f"select_subnet takes a method of the track 'selection'. Received: {method!r}."
+            f"{nearest(str(method), names)} Valid names: {', '.join(names)}."
+        )
+    return METHODS.find(method).make()
+
+
+def _chosen(model: keras.Model, rule: Rule, pattern: structures.Structure) -> Weights:
+    """The weights that take part, checked against rule and structure."""
+    if not rule.takes_structures and not isinstance(pattern, structures.Unstructured):
+        raise ValueError(f"{type(rule).__name__} takes single weights. Received: structure={pattern!r}. Leave it out.")
+    weights = {path: w for path, w in participating(model).items() if pattern.takes_part(w)}
+    if isinstance(pattern, structures.Filter):
+        last = {id(layer) for layer in output_layers(model)}
+        weights = {path: w for path, w in weights.items() if id(w.owner) not in last}
+    if not weights:
+        raise ValueError(f"The structure {pattern!r} needs weights it fits. Received: {model.name!r} with none.")
+    for weight in weights.values():
+        pattern.check(weight)
+    return weights
+
+
+def _keep(weights: Weights, distribution: Any, density: float) -> dict[str, int]:
+    """How many weights each layer keeps."""
+    shapes = {path: w.shape for path, w in weights.items()}
+    budgets = distributions.get(distribution).budgets(shapes, density)
+    if any(len(budget.paths) > 1 for budget in budgets):
+        raise ValueError(
+            f"Each layer selects its own number of weights. Received: distribution={distribution!r}, under which "
+            'layers compete. Use "uniform", "erk", or {path pattern: sparsity}.'
+        )
+    return {budget.paths[0]: budget.keep for budget in budgets}
+
+
+def _wrap(model: keras.Model, weights: Weights, keep: dict[str, int], options: dict, seed: int) -> keras.Model:
+    """Puts a ScoredLayer around every layer that has weights: those without scores are frozen."""
+    wanted = {id(w.variable): keep[path] for path, w in weights.items()}
+    numbers = iter(range(len(model.weights) + 1))
+
+    def wrapped(layer: Any, copy: Any) -> Any:
+        if not isinstance(layer, keras.Layer) or not weights_of(layer):
+            return copy
+        keeps = {i: wanted[id(v)] for i, v in enumerate(weights_of(layer).values()) if id(v) in wanted}
+        own_seed = (seed + 7919 * next(numbers)) % 2**31
+        return ScoredLayer(copy, tuple(keeps), keep=tuple(keeps.values()), seed=own_seed, **options)
+
+    selected = replace_layers(model, wrapped)
+    for layer in prunable_layers(selected).values():
+        layer.freeze()  # copying the weights has copied that they were trainable
+    return selected
+
+
+def _set_weights(model: keras.Model, weights: Weights, keep: dict[str, int], kind: str, rule: Rule, seed: int) -> None:
+    variables = weights_of(model)
+    for i, (path, weight) in enumerate(weights.items()):
+        value = frozen_value(weight, kind, np.random.default_rng([seed, i]))
+        k = keep[path] / math.prod(weight.shape)
+        variables[path].assign(value / math.sqrt(k) if rule.scales_weights else value)

@@ -1,0 +1,198 @@
+"""SupSup: one fixed network, and a supermask per task; a task that is not named is inferred from its inputs.
+
+what: single weights or any structure; how many: a fraction k of each layer; which: |score|; weights: frozen, shared.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import zipfile
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.criteria.losses import output_activation
+from tf_pai.files import write_whole
+from tf_pai.layers import ReadAs, prunable_layers
+from tf_pai.layers.prunable import PACKAGE
+from tf_pai.masks import masked_weights
+from tf_pai.registry import nearest, register_method
+from tf_pai.selection.hidden import Hidden
+from tf_pai.selection.layer import ScoredLayer
+
+TINY = 1e-12  # keeps log(p) finite
+
+
+@register_method(
+    "supsup",
+    survey_name="SupSup",
+    year=2020,
+    reference="Wortsman et al., NeurIPS 2020",
+    track="selection",
+    table_row="",
+)
+@keras.saving.register_keras_serializable(PACKAGE)
+class SupSup(Hidden):
+    """The supermask of one task, found by edge-popup; `Supermasks` keeps one for each task.
+
+    Reference: Wortsman et al. 2020, "Supermasks in superposition", section 3.1.
+    """
+
+
+class Supermasks:
+    """The masks of many tasks on one network, one bit per weight and task; weights and scores are not kept.
+
+    Args:
+        model: what `select_subnet` returned.
+
+    Raises:
+        ValueError: the model has no scores.
+
+    Example:
+        >>> import keras, numpy as np, tf_pai
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> tasks = tf_pai.selection.Supermasks(tf_pai.select_subnet(model, "supsup", seed=0))
+        >>> tasks.store("first")  # after model.fit on the first task
+        >>> tasks.begin(seed=1)
+        >>> tasks.store("second")
+        >>> tasks.names, tasks.bytes_per_task
+        (['first', 'second'], 4)
+
+    Reference: Wortsman et al. 2020, "Supermasks in superposition", sections 3.1-3.3.
+    Differs from the paper in: inference looks at the entropy of the outputs only, not at superfluous neurons.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._layers = [layer for layer in prunable_layers(model).values() if isinstance(layer, ScoredLayer)]
+        if not self._layers:
+            raise ValueError(
+                f"Supermasks belong to a network with scores. Received: {model.name!r}, which has none. "
+                'Make it with tf_pai.select_subnet(model, "supsup").'
+            )
+        self._model = model
+        self._masks = [mask for _, mask in masked_weights(model).values()]
+        self._sizes = [int(np.prod(mask.shape)) for mask in self._masks]
+        self._bits: dict[str, np.ndarray] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The tasks stored, in the order of storing."""
+        return list(self._bits)
+
+    @property
+    def bytes_per_task(self) -> int:
+        """What one more task takes."""
+        return (sum(self._sizes) + 7) // 8
+
+    def begin(self, seed: int) -> None:
+        """Draws new scores, for a task to come; a compiled model gets its optimizer's slots at zero.
+
+        Args:
+            seed: of the scores.
+        """
+        for i, layer in enumerate(self._layers):
+            layer.draw_scores((seed + 7919 * i) % 2**31)
+        optimizer: Any = getattr(self._model, "optimizer", None)
+        for variable in [] if optimizer is None or not optimizer.built else optimizer.variables:
+            if variable is not optimizer._learning_rate:
+                variable.assign(tf.zeros_like(variable.value))
+
+    def store(self, name: str) -> None:
+        """Keeps the model's masks as those of the task `name`."""
+        self._bits[str(name)] = np.packbits(np.concatenate([mask.numpy().ravel() != 0 for mask in self._masks]))
+
+    def use(self, name: str) -> None:
+        """Puts the masks of a task in the model.
+
+        Raises:
+            ValueError: no task of that name is stored.
+        """
+        for mask, value in zip(self._masks, self._unpacked(name), strict=True):
+            mask.assign(value)
+
+    def infer(self, x: Any, search: str = "one_shot") -> str:
+        """Returns the task that the inputs most likely belong to; the masks in the model stay.
+
+        All T masks are superposed, sum(a_i * m_i) with a_i = 1/T. The task is the one whose weight a_i, raised, lowers
+        the entropy H of the outputs most: argmax(-dH/da).
+
+        Args:
+            x: a batch of inputs of one task.
+            search: "one_shot": one gradient decides; "binary": each gradient leaves the better half of the tasks.
+
+        Raises:
+            ValueError: no task is stored, or `search` is neither.
+        """
+        if search not in ("one_shot", "binary"):
+            raise ValueError(
+                f'A search is "one_shot" or "binary". Received: search={search!r}.'
+                f"{nearest(str(search), ['one_shot', 'binary'])}"
+            )
+        if not self._bits:
+            raise ValueError("A task is inferred among stored ones. Received: none stored. Call store(name) first.")
+        names = self.names
+        while len(names) > 1:
+            gain = self._gains(x, names)
+            best = np.argsort(-gain, kind="stable")
+            names = [names[i] for i in best[: 1 if search == "one_shot" else (len(names) + 1) // 2]]
+        return names[0]
+
+    def _gains(self, x: Any, names: list[str]) -> np.ndarray:
+        """-dH/da_i of each task; one backward pass, then one scalar product per task and weight."""
+        mixed = [np.zeros(mask.shape, "float32") for mask in self._masks]
+        for name in names:
+            for total, mask in zip(mixed, self._unpacked(name), strict=True):
+                total += mask / np.float32(len(names))
+        superposed = [tf.convert_to_tensor(total) for total in mixed]
+        with tf.GradientTape() as tape:
+            tape.watch(superposed)
+            with ReadAs(list(zip(self._masks, superposed, strict=True))):
+                entropy = _entropy(self._model, x)
+        gradients = [g.numpy() for g in tape.gradient(entropy, superposed)]
+        return np.array(
+            [
+                -sum(float(np.vdot(g, mask)) for g, mask in zip(gradients, self._unpacked(name), strict=True))
+                for name in names
+            ]
+        )
+
+    def _unpacked(self, name: str) -> list[np.ndarray]:
+        if name not in self._bits:
+            raise ValueError(
+                f"A task is stored before it is used. Received: {name!r}.{nearest(str(name), self.names)} "
+                f"Stored: {', '.join(self.names) or 'none'}."
+            )
+        flat = np.unpackbits(self._bits[name], count=sum(self._sizes)).astype("float32")
+        parts = np.split(flat, np.cumsum(self._sizes)[:-1])
+        return [part.reshape(mask.shape) for part, mask in zip(parts, self._masks, strict=True)]
+
+    def save(self, file: str | os.PathLike) -> None:
+        """Writes all tasks' masks to an .npz file, whole or not at all; nothing in it is pickled."""
+        bits = np.array([self._bits[name] for name in self.names], np.uint8).reshape(len(self.names), -1)
+        with write_whole(file) as stream:
+            np.savez(stream, names=np.array(self.names, str), bits=bits, sizes=np.array(self._sizes))
+
+    def load(self, file: str | os.PathLike) -> None:
+        """Reads tasks that `save` wrote, beside those that are stored.
+
+        Raises:
+            ValueError: the file is no such file, or belongs to another network.
+        """
+        try:
+            with np.load(pathlib.Path(file), allow_pickle=False) as stored:
+                names, bits, sizes = stored["names"], stored["bits"], stored["sizes"].tolist()
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"Tasks are read from a file that save wrote. Received: {str(file)!r}.") from error
+        if sizes != self._sizes:
+            raise ValueError(f"Tasks belong to one network. Received: masks of {sizes} weights for {self._sizes}.")
+        self._bits |= {str(name): packed for name, packed in zip(names, bits, strict=True)}
+
+
+def _entropy(model: keras.Model, x: Any) -> tf.Tensor:
+    """Mean entropy of the outputs' distribution over classes."""
+    outputs = tf.cast(model(x, training=False), tf.float32)
+    p = outputs if output_activation(model) == "softmax" else tf.nn.softmax(outputs)
+    return -tf.reduce_mean(tf.reduce_sum(p * tf.math.log(p + TINY), -1))
