@@ -47,5 +47,5 @@ def test_options_are_those_of_the_callback():
         ValueError, match=r"Unknown option of 'rigl'. Received: update_evry=3. Did you mean 'update_every'"
     ):
         callback_of("rigl", 0.9, 0, {"update_evry": 3})
-    with pytest.raises(ValueError, match=r"Unknown option of 'deepr'. Received: update_every=3."):
-        callback_of("deepr", 0.9, 0, {"update_every": 3})
+    with pytest.raises(ValueError, match=r"Unknown option of 'deepr'. Received: momentum=3."):
+        callback_of("deepr", 0.9, 0, {"momentum": 3})
