@@ -9,8 +9,10 @@ the median of the rounds' ratios. Tracing is left out.
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
+import itertools
 import statistics
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -20,6 +22,7 @@ import tf_pai
 from experiments.config import launch, setting
 from experiments.settings import method_names, network_names
 from experiments.table import show
+from experiments.timing import alternate, batches, median_ratio
 from tf_pai import networks
 from tf_pai.callbacks import RigL, callback_of
 from tf_pai.training.callbacks import OneRun
@@ -41,29 +44,22 @@ class Overhead:
 
 def main(config: Overhead) -> None:
     """Measures, and prints two tables."""
-    rows = [[name, *map(str, step_times(config, name).values())] for name in config.networks]
+    rows = [[name, *step_times(config, name)] for name in config.networks]
     head = ["network", "static", "moving", "ratio", "ratio of CPU time"]
     show(f"average step, {config.method} every {config.update_every} steps", head, rows)
     seconds = f"{update_seconds(config):.2f}"
     show("one update of RigL, its dense gradient included", ["weights", "seconds"], [[f"{config.side**2:,}", seconds]])
 
 
-def step_times(config: Overhead, network: str) -> dict[str, str]:
+def step_times(config: Overhead, network: str) -> list[str]:
     """Returns milliseconds per step with static and with moving masks, and the median ratios of the rounds."""
     shape = (28, 28, 1) if network.startswith("lenet") else (32, 32, 3)
     data = batches(shape, config.batch_size, config.update_every)
     runs = {kind: start(config, network, shape, kind == "moving") for kind in ("static", "moving")}
-    wall: dict[str, list[float]] = {kind: [] for kind in runs}
-    cpu: dict[str, list[float]] = {kind: [] for kind in runs}
-    for number in range(config.rounds + 1):
-        for kind in sorted(runs, reverse=bool(number % 2)):
-            began = time.perf_counter(), time.process_time()
-            epochs = {"initial_epoch": number, "epochs": number + 1}
-            runs[kind].model.fit(data, callbacks=runs[kind], shuffle=False, verbose=0, **epochs)
-            wall[kind].append((time.perf_counter() - began[0]) * 1000 / config.update_every)
-            cpu[kind].append(time.process_time() - began[1])
-    static, moving = (f"{statistics.median(wall[kind][1:]):.2f} ms" for kind in runs)
-    return {"static": static, "moving": moving, "ratio": ratio(wall), "ratio of CPU time": ratio(cpu)}
+    wall, cpu = alternate({kind: one_more_round(run, data) for kind, run in runs.items()}, config.rounds)
+    static, moving = (f"{statistics.median(wall[kind]) * 1000 / config.update_every:.2f} ms" for kind in runs)
+    ratios = (f"{median_ratio(times, 'moving', 'static'):.3f}" for times in (wall, cpu))
+    return [static, moving, *ratios]
 
 
 def start(config: Overhead, network: str, shape: tuple[int, ...], moves: bool) -> OneRun:
@@ -79,18 +75,16 @@ def start(config: Overhead, network: str, shape: tuple[int, ...], moves: bool) -
     return run
 
 
-def ratio(times: dict[str, list[float]]) -> str:
-    """Returns the median of the rounds' ratios, the first round left out."""
-    pairs = zip(times["static"][1:], times["moving"][1:], strict=True)
-    return f"{statistics.median(moving / static for static, moving in pairs):.3f}"
+def one_more_round(run: OneRun, data: tf.data.Dataset) -> Callable[[], object]:
+    """Returns what trains one epoch more of a run."""
+    numbers = itertools.count()
 
+    def fit() -> object:
+        number = next(numbers)
+        epochs = {"initial_epoch": number, "epochs": number + 1}
+        return run.model.fit(data, callbacks=run, shuffle=False, verbose=0, **epochs)
 
-def batches(shape: tuple[int, ...], batch_size: int, steps: int) -> tf.data.Dataset:
-    """Returns `steps` batches of random images, the same one each time: reading data is not what is measured."""
-    generator = np.random.default_rng(0)
-    x = generator.standard_normal((batch_size, *shape)).astype("float32")
-    y = generator.integers(0, 10, batch_size)
-    return tf.data.Dataset.from_tensors((x, y)).repeat(steps).apply(tf.data.experimental.assert_cardinality(steps))
+    return fit
 
 
 def update_seconds(config: Overhead) -> float:
