@@ -10,6 +10,7 @@ the same batch. Large masks: a process of its own for each, which tells its peak
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
+import functools
 import json
 import statistics
 import subprocess
@@ -114,8 +115,8 @@ def scoring_costs(config: Overhead, network: str) -> tuple[str, str, str]:
     few, many = (batches(shape, config.batch_size, count) for count in (1, 1 + more))
     actions: dict[str, Callable[[], object]] = {"step": lambda: model.fit(many.take(more), verbose=0, shuffle=False)}
     for name in ("snip", "grasp"):
-        actions[f"{name} few"] = lambda name=name: score(model, name, few, 1)
-        actions[f"{name} many"] = lambda name=name: score(model, name, many, 1 + more)
+        actions[f"{name} few"] = functools.partial(score, model, name, few, 1)
+        actions[f"{name} many"] = functools.partial(score, model, name, many, 1 + more)
     actions["synflow"] = lambda: tf_pai.prune_at_init(model, "synflow", config.sparsity, verbose=0)
     actions["passes"] = passes(model, batches(shape, config.batch_size, more))
     _, times = alternate(actions, config.rounds)
