@@ -36,6 +36,7 @@ from tf_pai.registry import list_methods
 from tf_pai.reporting import Report, report, summary
 from tf_pai.selection import select_subnet
 from tf_pai.static import prune_at_init, score
+from tf_pai.tickets import load_ticket, save_ticket
 
 __all__ = [
     "SPARSE_SELECTION",
@@ -51,12 +52,14 @@ __all__ = [
     "get_masks",
     "list_methods",
     "load_masks",
+    "load_ticket",
     "paradigm_of",
     "prune_at_init",
     "recipe_of",
     "report",
     "run",
     "save_masks",
+    "save_ticket",
     "schedules",
     "score",
     "select_subnet",

@@ -30,11 +30,6 @@ def test_a_method_of_another_track():
         tf_pai.select_subnet(dense_net(), "snip")
 
 
-def test_layers_that_compete():
-    with pytest.raises(ValueError, match=r"Each layer selects its own number.*Received: distribution='global'"):
-        tf_pai.select_subnet(dense_net(), distribution="global")
-
-
 def test_a_pruned_model():
     with pytest.raises(ValueError, match=r"without masks. Received: a pruned one. tf_pai.strip it"):
         tf_pai.select_subnet(tf_pai.prune_at_init(dense_net(), "random", 0.5, seed=0))

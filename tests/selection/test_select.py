@@ -121,6 +121,33 @@ def test_a_distribution_gives_each_layer_its_own_k():
     assert [mask.mean() for mask in tf_pai.get_masks(model).values()] == [0.25, 0.75]
 
 
+def test_layers_that_compete_keep_k_in_all_together(tmp_path):
+    model = select(dense_net(), distribution="global", sparsity=0.75)
+    first = [int(mask.sum()) for mask in tf_pai.get_masks(model).values()]
+    model.fit(*batch(), epochs=6, verbose=0)
+    kept = [int(mask.sum()) for mask in tf_pai.get_masks(model).values()]
+    assert sum(first) == sum(kept) == round(0.25 * (128 + 48))
+    assert kept != first
+    ranks = [np.abs(layer.scores["kernel"].numpy()) * n**0.5 for layer, n in zip(model.layers, (8, 16), strict=True)]
+    masks = list(tf_pai.get_masks(model).values())
+    kept_ranks, others = (
+        np.concatenate([rank[mask == kept] for rank, mask in zip(ranks, masks, strict=True)]) for kept in (1, 0)
+    )
+    assert kept_ranks.min() >= others.max()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded.fit(*batch(), epochs=6, verbose=0)
+    assert sum(mask.sum() for mask in tf_pai.get_masks(loaded).values()) == sum(kept)
+    assert [int(mask.sum()) for mask in tf_pai.get_masks(loaded).values()] != kept
+
+
+@pytest.mark.parametrize("structure", ["block:2x1", "filter"])
+def test_structures_compete_too(structure):
+    model = select(conv_net(), structure=structure, distribution="global")
+    model.fit(*batch((6, 6, 4)), epochs=1, verbose=0)
+    assert tf_pai.sparsity(model) == pytest.approx(0.5, abs=0.02)
+
+
 def test_batch_norm_keeps_its_scale_and_moves_its_statistics():
     model = select(conv_net())
     model.fit(*batch((6, 6, 4)), epochs=1, verbose=0)

@@ -15,11 +15,11 @@ _OTHER_NAMES = {
 }
 
 
-def _initializer(weight: PrunableWeight) -> keras.Initializer | None:
-    name = weight.variable.name
-    if isinstance(weight.owner, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)):
-        name = f"depthwise_{name}"
-    found = getattr(weight.owner, _OTHER_NAMES.get(name, f"{name}_initializer"), None)
+def initializer_of(owner: keras.Layer, name: str) -> keras.Initializer | None:
+    """Returns the initializer that `owner` has for its variable called `name`, or None where it does not say."""
+    if isinstance(owner, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)) and name == "kernel":
+        name = "depthwise_kernel"
+    found = getattr(owner, _OTHER_NAMES.get(name, f"{name}_initializer"), None)
     return found if isinstance(found, keras.Initializer) else None
 
 
@@ -39,7 +39,7 @@ def initial_value(weight: PrunableWeight, seed: int) -> np.ndarray:
         >>> initial_value(prunable_weights(model)["fc/kernel"], seed=0).tolist()
         [[1.0, 1.0], [1.0, 1.0]]
     """
-    initializer = _initializer(weight)
+    initializer = initializer_of(weight.owner, weight.variable.name)
     if initializer is None:
         values = weight.variable.numpy()
         return np.random.default_rng(seed).permutation(values.ravel()).reshape(values.shape)

@@ -17,6 +17,8 @@ from tf_pai.layers.prunable import PACKAGE
 from tf_pai.registry import register_method
 from tf_pai.selection.rule import Rule
 
+CERTAIN = 17.0  # a logit whose probability is 1 - 4e-8
+
 
 @register_method(
     "deconstruct",
@@ -69,6 +71,16 @@ class Deconstruct(Rule):
         """Returns the expected number of weights that stay, at least 1."""
         del keep
         return tf.maximum(tf.cast(tf.round(tf.reduce_sum(tf.sigmoid(scores))), tf.int32), 1)
+
+    def comparable(self, weight: PrunableWeight, scores: tf.Tensor) -> tf.Tensor:
+        """Returns the scores: probabilities are alike in all layers."""
+        del weight
+        return scores
+
+    def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
+        """Returns logits so large that every draw is the mask."""
+        del weight, scores
+        return np.where(mask, CERTAIN, -CERTAIN).astype("float32")
 
     def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
         """Returns w * b * n / sum(b)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +31,30 @@ def frozen_value(weight: PrunableWeight, kind: str, generator: np.random.Generat
         kind: "signed_constant" for plus or minus the deviation, "kaiming_normal", or "own" for its own value.
         generator: of signs and values.
     """
-    if kind == "own":
-        return weight.variable.numpy()
-    deviation = math.sqrt(2 / fan_in(weight))
+    return weight.variable.numpy() if kind == "own" else _drawn(weight.shape, fan_in(weight), kind, generator)
+
+
+def _drawn(shape: tuple[int, ...], inputs: int, kind: str, generator: np.random.Generator) -> np.ndarray:
+    deviation = math.sqrt(2 / inputs)
     if kind == "kaiming_normal":
-        return generator.normal(0, deviation, weight.shape).astype("float32")
-    return (deviation * generator.choice([-1.0, 1.0], weight.shape)).astype("float32")
+        return generator.normal(0, deviation, shape).astype("float32")
+    return (deviation * generator.choice([-1.0, 1.0], shape)).astype("float32")
+
+
+def scaled(value: np.ndarray, keep: int) -> np.ndarray:
+    """Returns value / sqrt(k), k = keep / size: what keeps the variance of the activations."""
+    return value / math.sqrt(keep / value.size)
+
+
+def frozen_again(path: str, shape: tuple[int, ...], selection: dict[str, Any]) -> np.ndarray:
+    """Returns what `select_subnet` froze a weight at, from what `description_of` says.
+
+    Args:
+        path: of the weight.
+        shape: its shape.
+        selection: the description.
+    """
+    place = list(selection["keep"]).index(path)
+    generator = np.random.default_rng([selection["seed"], place])
+    value = _drawn(shape, selection["fan_in"][path], selection["weights"], generator)
+    return scaled(value, selection["keep"][path]) if selection["scaled"] else value

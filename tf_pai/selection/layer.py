@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -9,21 +10,44 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common.variables import AutocastScope
 
-from tf_pai.layers import PrunableLayer, prunable_weights, weights_of
+from tf_pai.layers import PrunableLayer, prunable_layers, prunable_weights, weights_of
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.selection.rule import Rule
 
 
+@dataclasses.dataclass
+class _Competition:
+    """The (layer, path) that compete for one budget; Keras, when it saves, does not look for layers in here."""
+
+    members: list[tuple[ScoredLayer, str]]
+
+
 class _FollowScores(keras.constraints.Constraint):
-    """Leaves the scores as they are, and sets the mask that they mean: it runs after each optimizer step."""
+    """Leaves the scores as they are, and sets the mask that they mean: it runs after each optimizer step.
+
+    Keras runs it when all scores have been updated: of scores that compete, the last ones set the masks of all.
+    """
 
     def __init__(self, layer: ScoredLayer, path: str):
         self.layer, self.path = layer, path
 
     def __call__(self, scores: Any) -> Any:
         """Returns the scores."""
-        self.layer.follow_scores(self.path, tf.convert_to_tensor(scores))
+        rivals = self.layer.rivals(self.path)
+        if not rivals:
+            self.layer.follow_scores(self.path, tf.convert_to_tensor(scores))
+        elif (self.layer, self.path) == [rival for rival in rivals if rival[0].trainable][-1]:
+            follow_together(rivals)
         return scores
+
+
+def follow_together(rivals: list[tuple[ScoredLayer, str]]) -> None:
+    """Sets the masks of weights whose layers compete for one budget to what their scores mean together."""
+    parts = [(*layer.places[path], layer.scores[path].value) for layer, path in rivals]
+    rule, structure = rivals[0][0].rule, rivals[0][0].structure
+    masks = rule.masks([w for w, _, _ in parts], [s for _, _, s in parts], sum(k for _, k, _ in parts), structure)
+    for (layer, path), mask in zip(rivals, masks, strict=True):
+        layer.pairs[path][1].assign(tf.cast(mask, tf.float32))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -38,7 +62,10 @@ class ScoredLayer(PrunableLayer):
         pruned: see `PrunableLayer`; () freezes a layer that has nothing to select, such as a normalisation.
         rule: the paper's rule.
         keep: how many weights stay, for each of `pruned`.
+        shared: for each of `pruned`, 0 where `keep` is the weight's own; where it is a part of what several weights
+            of a model compete for, the number of all of these.
         structure: what is kept together, as `tf_pai.structures.get` spells it.
+        origin: {"model": name, "weights": kind, "seed": seed} that `select_subnet` made the weights from.
         seed: of the initial scores, and of what is random in training.
         **kwargs: see `PrunableLayer`.
     """
@@ -49,14 +76,17 @@ class ScoredLayer(PrunableLayer):
         pruned: tuple[int, ...] = (),
         rule: Rule | dict | None = None,
         keep: tuple[int, ...] = (),
+        shared: tuple[int, ...] | None = None,
         structure: str = "unstructured",
+        origin: dict[str, Any] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ):
         rule = keras.saving.deserialize_keras_object(rule) if isinstance(rule, dict) else rule
         # Past __setattr__, which would track them; and before the constructor, in which `_attach` may run.
-        self.__dict__.update(rule=rule, keep=tuple(keep), structure=structure, seed=seed)
-        self.__dict__.update(scores={}, places={}, frozen=())
+        shared = (0,) * len(keep) if shared is None else tuple(shared)
+        self.__dict__.update(rule=rule, keep=tuple(keep), shared=shared, structure=structure, seed=seed)
+        self.__dict__.update(origin=origin, scores={}, places={}, frozen=(), competition=_Competition([]))
         super().__init__(layer, pruned=pruned, **kwargs)
 
     def _attach(self) -> None:
@@ -109,6 +139,32 @@ class ScoredLayer(PrunableLayer):
 
     # From scores to masks.
 
+    def rivals(self, path: str) -> list[tuple[ScoredLayer, str]]:
+        """Returns the (layer, path) whose weights compete with this one, itself included; [] where it has its own k."""
+        return self.competition.members if self.shared_of(path) else []
+
+    def keep_of(self, path: str) -> int:
+        """Returns how many weights stay at a path inside the layer; of competing ones, their part to begin with."""
+        return self.places[path][1]
+
+    def shared_of(self, path: str) -> int:
+        """Returns how many weights stay of all that this one competes with, or 0."""
+        return self.shared[list(self.places).index(path)]
+
+    def meet(self, model: Any) -> None:
+        """Finds the weights of `model` that this layer's weights compete with; a loaded model does so when called."""
+        total = max(self.shared, default=0)
+        if not total or self.competition.members or not isinstance(model, keras.Model):
+            return
+        layers = [layer for layer in prunable_layers(model).values() if isinstance(layer, ScoredLayer)]
+        family = [layer for layer in layers if layer.origin == self.origin and layer.attached]
+        found = [
+            (layer, path) for layer in family for path, n in zip(layer.places, layer.shared, strict=True) if n == total
+        ]
+        if sum(layer.places[path][1] for layer, path in found) == total:
+            for layer in family:
+                layer.competition.members = found
+
     def draw_scores(self, seed: int) -> None:
         """Draws initial scores anew, and sets the masks that they mean."""
         for i, (path, (weight, keep)) in enumerate(self.places.items()):
@@ -125,18 +181,27 @@ class ScoredLayer(PrunableLayer):
     def project(self) -> None:
         """Sets the masks to what the scores mean, after a write that did not go through the optimizer."""
         for path, scores in self.scores.items():
-            self.follow_scores(path, scores.value)
+            if not self.rivals(path):
+                self.follow_scores(path, scores.value)
+        if self.competition.members:
+            follow_together(self.competition.members)
 
     def set_masks(self, masks: dict[str, Any]) -> None:
         """Sets masks by path inside the layer until the next step of an optimizer; weights and scores stay."""
         for path, value in masks.items():
             self.pairs[path][1].assign(np.asarray(value, "float32"))
 
+    def take_mask(self, path: str, mask: np.ndarray) -> None:
+        """Sets the mask of one weight, and scores that mean it."""
+        self.pairs[path][1].assign(mask.astype("float32"))
+        self.scores[path].assign(self.rule.scores_of(mask, self.places[path][0], self.scores[path].numpy()))
+
     # Computing.
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if not self.pairs:
             return self.layer(*args, **kwargs)
+        self.meet(self._get_call_context().entry_layer)
         training = kwargs.get("training", self._get_call_context().get_value("training"))
         with AutocastScope(None):  # mixed precision casts where the variable is read
             values = self._effective(training)
@@ -174,5 +239,5 @@ class ScoredLayer(PrunableLayer):
     def get_config(self) -> dict:
         """Returns PrunableLayer's, and the selection's."""
         rule = None if self.rule is None else keras.saving.serialize_keras_object(self.rule)
-        own = {"rule": rule, "keep": self.keep, "structure": self.structure, "seed": self.seed}
-        return {**super().get_config(), **own}
+        own = {"rule": rule, "keep": self.keep, "shared": self.shared, "structure": self.structure}
+        return {**super().get_config(), **own, "origin": self.origin, "seed": self.seed}

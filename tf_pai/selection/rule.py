@@ -61,6 +61,36 @@ class Rule(abc.ABC):
 
         return tf.ensure_shape(tf.numpy_function(choose, [self.rank(scores)], tf.bool), weight.shape)
 
+    def comparable(self, weight: PrunableWeight, scores: tf.Tensor) -> tf.Tensor:
+        """Returns ranks that are alike in all layers, in units of what `first_scores` begins with."""
+        return self.rank(scores) * math.sqrt(fan_in(weight))
+
+    def masks(self, weights: list[PrunableWeight], scores: list[tf.Tensor], keep: int, structure: str) -> list[Any]:
+        """Returns the boolean masks of weights that compete for one budget, `keep` kept in all.
+
+        Args:
+            weights: the weights, in model order; equal ranks keep the earlier one.
+            scores: a tensor for each.
+            keep: number of weights to keep.
+            structure: a spelling that `structures.get` knows.
+        """
+        ranks = [self.comparable(weight, s) for weight, s in zip(weights, scores, strict=True)]
+        if structure == "unstructured":
+            flat = [tf.concat([tf.reshape(part, [-1]) for part in parts], 0) for parts in (ranks, scores)]
+            chosen = tf.split(largest(flat[0], self.count(flat[1], keep)), [math.prod(w.shape) for w in weights])
+            return [tf.reshape(part, weight.shape) for part, weight in zip(chosen, weights, strict=True)]
+        pattern, named = structures.get(structure), {str(i): weight for i, weight in enumerate(weights)}
+
+        def choose(*ranks: np.ndarray) -> list[np.ndarray]:
+            return list(pattern.choose(named, dict(zip(named, ranks, strict=True)), keep).values())
+
+        chosen = tf.numpy_function(choose, ranks, [tf.bool] * len(weights))
+        return [tf.ensure_shape(mask, weight.shape) for mask, weight in zip(chosen, weights, strict=True)]
+
+    def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
+        """Returns scores that mean `mask`, from those that `first_scores` gave: all kept ranks are above all others."""
+        return np.copysign(np.abs(scores) + mask / math.sqrt(fan_in(weight)), scores).astype("float32")
+
     @abc.abstractmethod
     def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
         """Returns the weight that the layer computes with; its gradient reaches `scores`, and not `w`.

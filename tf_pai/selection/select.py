@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_pai import distributions, structures
+from tf_pai import structures
 from tf_pai.layers import PrunableWeight, participating, prunable_layers, weights_of
 from tf_pai.layers.graph import output_layers
 from tf_pai.layers.rebuilding import compile_like
-from tf_pai.layers.wrapping import replace_layers
 from tf_pai.registry import METHODS, nearest
-from tf_pai.selection.frozen import check_kind, frozen_value
-from tf_pai.selection.layer import ScoredLayer
+from tf_pai.selection.frozen import check_kind, frozen_value, scaled
 from tf_pai.selection.rule import Rule
+from tf_pai.selection.wrapping import allot, wrap_to_select
 from tf_pai.static.checks import check_model, check_randomness, check_sparsity
 
 Weights = dict[str, PrunableWeight]
@@ -44,8 +42,8 @@ def select_subnet(
         sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity.
         weights: what the weights are frozen at: "signed_constant" (plus or minus the deviation of Kaiming's
             initialization), "kaiming_normal", or "own" for the model's own weights.
-        distribution: "uniform" (default: the same k in each layer), "erk", {path pattern: sparsity}, or any other
-            distribution that gives each layer its own number.
+        distribution: "uniform" (default: the same k in each layer), "global" (all scores compete, in units of their
+            layer's initial bound), or any other, as in `tf_pai.prune_at_init`.
         structure: as in `tf_pai.prune_at_init`.
         seed: of weights and scores; the same seed gives the same network, bit for bit.
 
@@ -72,9 +70,10 @@ def select_subnet(
     if prunable_layers(model):
         raise ValueError("A subnet is selected from a model without masks. Received: a pruned one. tf_pai.strip it.")
     chosen = _chosen(model, rule, pattern)
-    keep = _keep(chosen, "uniform" if distribution is None else distribution, density)
+    keep, shared = allot(chosen, "uniform" if distribution is None else distribution, density)
     seed = int(np.random.randint(2**31)) if seed is None else int(seed)
-    selected = _wrap(model, chosen, keep, {"rule": rule, "structure": repr(pattern)}, seed)
+    origin = {"model": model.name, "weights": weights, "seed": seed}
+    selected = wrap_to_select(model, keep, shared, {"rule": rule, "structure": repr(pattern), "origin": origin})
     _set_weights(selected, chosen, keep, weights, rule, seed)
     compile_like(selected, selected)
     return selected
@@ -107,39 +106,8 @@ def _chosen(model: keras.Model, rule: Rule, pattern: structures.Structure) -> We
     return weights
 
 
-def _keep(weights: Weights, distribution: Any, density: float) -> dict[str, int]:
-    """How many weights each layer keeps."""
-    shapes = {path: w.shape for path, w in weights.items()}
-    budgets = distributions.get(distribution).budgets(shapes, density)
-    if any(len(budget.paths) > 1 for budget in budgets):
-        raise ValueError(
-            f"Each layer selects its own number of weights. Received: distribution={distribution!r}, under which "
-            'layers compete. Use "uniform", "erk", or {path pattern: sparsity}.'
-        )
-    return {budget.paths[0]: budget.keep for budget in budgets}
-
-
-def _wrap(model: keras.Model, weights: Weights, keep: dict[str, int], options: dict, seed: int) -> keras.Model:
-    """Puts a ScoredLayer around every layer that has weights: those without scores are frozen."""
-    wanted = {id(w.variable): keep[path] for path, w in weights.items()}
-    numbers = iter(range(len(model.weights) + 1))
-
-    def wrapped(layer: Any, copy: Any) -> Any:
-        if not isinstance(layer, keras.Layer) or not weights_of(layer):
-            return copy
-        keeps = {i: wanted[id(v)] for i, v in enumerate(weights_of(layer).values()) if id(v) in wanted}
-        own_seed = (seed + 7919 * next(numbers)) % 2**31
-        return ScoredLayer(copy, tuple(keeps), keep=tuple(keeps.values()), seed=own_seed, **options)
-
-    selected = replace_layers(model, wrapped)
-    for layer in prunable_layers(selected).values():
-        layer.freeze()  # copying the weights has copied that they were trainable
-    return selected
-
-
 def _set_weights(model: keras.Model, weights: Weights, keep: dict[str, int], kind: str, rule: Rule, seed: int) -> None:
     variables = weights_of(model)
     for i, (path, weight) in enumerate(weights.items()):
         value = frozen_value(weight, kind, np.random.default_rng([seed, i]))
-        k = keep[path] / math.prod(weight.shape)
-        variables[path].assign(value / math.sqrt(k) if rule.scales_weights else value)
+        variables[path].assign(scaled(value, keep[path]) if rule.scales_weights else value)

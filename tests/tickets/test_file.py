@@ -1,0 +1,128 @@
+"""Ticket files: what comes back is what was saved, bit for bit, and a seed takes the place of values."""
+
+import dataclasses
+import logging
+
+import keras
+import numpy as np
+import pytest
+
+import tf_pai
+from tests.selection.test_select import METHODS, Subclassed, batch, conv_net, dense_net, select
+from tf_pai.layers import weights_of
+
+
+@dataclasses.dataclass
+class Ticket:
+    model: keras.Model
+    masks: dict
+    initial_weights: dict
+
+
+def values(model):
+    return {path: variable.numpy() for path, variable in weights_of(model).items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[path], other[path]) for path in one)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("options", [{}, {"weights": "kaiming_normal", "distribution": "global"}, {"weights": "own"}])
+def test_a_selected_network_comes_back_from_seed_and_mask(method, options, tmp_path):
+    plain, (x, y) = dense_net(), batch()
+    model = select(plain, method, **options)
+    model.fit(x, y, epochs=2, verbose=0)
+    size = tf_pai.save_ticket(model, tmp_path / "ticket.npz")
+    loaded = tf_pai.load_ticket(plain, tmp_path / "ticket.npz")
+    assert same(values(loaded), values(model)) and same(tf_pai.get_masks(loaded), tf_pai.get_masks(model))
+    assert np.array_equal(loaded(x), model(x))
+    assert size.masks == 128 // 8 + 48 // 8 and size.file == (tmp_path / "ticket.npz").stat().st_size
+    assert size.weights == (4 * (128 + 48) if options.get("weights") == "own" else 0)
+
+
+def test_scores_that_come_back_mean_the_same_masks_and_can_be_trained(tmp_path):
+    plain = conv_net()
+    for number, options in enumerate(({}, {"structure": "filter"}, {"structure": "2:4"}, {"distribution": "global"})):
+        model = select(plain, **options)
+        model.fit(*batch((6, 6, 4)), epochs=1, verbose=0)
+        tf_pai.save_ticket(model, tmp_path / f"{number}.npz")
+        loaded = tf_pai.load_ticket(plain, tmp_path / f"{number}.npz")
+        masks = tf_pai.get_masks(loaded)
+        for layer in loaded.layers:
+            if hasattr(layer, "scores"):
+                layer.project()
+        assert same(tf_pai.get_masks(loaded), masks) and same(masks, tf_pai.get_masks(model))
+        assert same(values(loaded), values(model))  # moving statistics too
+    loaded.compile("adam", "mse")
+    loaded.fit(np.ones((4, 6, 6, 4)), np.ones((4, 3)), verbose=0)
+    assert {v.name for v in loaded.trainable_variables} == {"scores"}
+
+
+def test_a_ticket_gives_back_initial_weights_and_masks(tmp_path):
+    plain = dense_net()
+    pruned = tf_pai.prune_at_init(plain, "magnitude", 0.75, seed=0)
+    ticket = Ticket(pruned, tf_pai.get_masks(pruned), values(pruned))
+    pruned.compile("adam", "mse")
+    pruned.fit(np.ones((8, 8)), np.ones((8, 3)), epochs=2, verbose=0)
+    size = tf_pai.save_ticket(ticket, tmp_path / "ticket.npz")
+    loaded = tf_pai.load_ticket(plain, tmp_path / "ticket.npz")
+    assert same(values(loaded), ticket.initial_weights) and same(tf_pai.get_masks(loaded), ticket.masks)
+    assert tf_pai.verify(loaded)
+    assert size.weights == 4 * (32 + 12)  # the kept ones; biases are what their initializer makes
+    assert size.dense == 4 * (128 + 16 + 48 + 3)
+
+
+def test_weights_that_an_initializer_gives_back_are_stored_as_its_seed(tmp_path):
+    start = keras.initializers.HeNormal(seed=3)
+    plain = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, kernel_initializer=start, name="fc")])
+    pruned = tf_pai.prune_at_init(plain, "random", 0.5, seed=0)
+    assert tf_pai.save_ticket(pruned, tmp_path / "ticket.npz").weights == 0
+    other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="fc")])
+    assert same(values(tf_pai.load_ticket(other, tmp_path / "ticket.npz")), values(pruned))
+
+
+def test_subclassed_models(tmp_path):
+    plain, other = Subclassed(), Subclassed()
+    x, _ = batch()
+    plain(x), other(x)
+    model = select(plain)
+    tf_pai.save_ticket(model, tmp_path / "ticket.npz")
+    assert np.array_equal(tf_pai.load_ticket(other, tmp_path / "ticket.npz")(x), model(x))
+
+
+def test_other_names_are_matched_by_order_and_shape(tmp_path, caplog):
+    def net(name):
+        return keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name=name), keras.layers.Dense(2)])
+
+    model, x = select(net("one")), batch()[0]
+    tf_pai.save_ticket(model, tmp_path / "ticket.npz")
+    with caplog.at_level(logging.WARNING, "tf_pai"):
+        loaded = tf_pai.load_ticket(net("two"), tmp_path / "ticket.npz")
+    assert "matched by order and shape" in caplog.text
+    assert np.array_equal(loaded(x), model(x))
+
+
+def test_errors(tmp_path):
+    file = tmp_path / "ticket.npz"
+    with pytest.raises(ValueError, match=r"A ticket has masks. Received: .* without any"):
+        tf_pai.save_ticket(dense_net(), file)
+    with pytest.raises(TypeError, match="Received: str. Pass what find_ticket or select_subnet returned"):
+        tf_pai.save_ticket("ticket", file)
+    assert not file.exists()
+    model = select(dense_net())
+    tf_pai.save_ticket(model, file)
+    with pytest.raises(ValueError, match=r"architecture it was found in. Received: .*'conv/kernel'|'fc1/kernel'"):
+        tf_pai.load_ticket(conv_net(), file)
+    with pytest.raises(ValueError, match="without masks. Received: a pruned one"):
+        tf_pai.load_ticket(model, file)
+    with pytest.raises(FileNotFoundError):
+        tf_pai.load_ticket(dense_net(), tmp_path / "none.npz")
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:100], whole[:-30], whole[: len(whole) // 2] + b"\0" * 40 + whole[len(whole) // 2 + 40 :]):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match="file that tf_pai.save_ticket wrote"):
+            tf_pai.load_ticket(dense_net(), file)
+    np.savez(tmp_path / "masks.npz", a=np.ones(3))
+    with pytest.raises(ValueError, match="file that tf_pai.save_ticket wrote"):
+        tf_pai.load_ticket(dense_net(), tmp_path / "masks.npz")
