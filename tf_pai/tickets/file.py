@@ -47,8 +47,8 @@ class TicketSize:
 def save_ticket(ticket: Any, file: str | os.PathLike) -> TicketSize:
     """Writes initial weights and masks to an .npz file; nothing in it is pickled.
 
-    A weight that its layer's initializer, or `select_subnet`, gives back bit for bit from a seed is stored as that seed;
-    of others the kept values are. Whether the seed gives it back is tried before anything is written.
+    A weight that its layer's initializer, or `select_subnet`, gives back bit for bit from a seed is stored as that
+    seed; of others the kept values are. Whether the seed gives it back is tried before anything is written.
 
     Args:
         ticket: a lottery ticket: any object with `model`, `masks` and, where `model` no longer holds them,

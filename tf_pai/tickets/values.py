@@ -33,7 +33,7 @@ class Values:
 
 
 def write_values(weights: Values, arrays: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Returns {path: {"shape": ..., "dtype": ..., how to get the value back}}, and adds to `arrays` what has no seed."""
+    """Returns {path: {"shape": ..., "dtype": ..., how to get it back}}, and adds to `arrays` what has no seed."""
     entries = {}
     for i, (path, owner, variable) in enumerate(owned_weights(weights.model)):
         value, mask = np.asarray(weights.initial[path]), weights.masks.get(path)
