@@ -118,8 +118,8 @@ def test_errors(tmp_path):
         tf_pai.load_ticket(model, file)
     with pytest.raises(FileNotFoundError):
         tf_pai.load_ticket(dense_net(), tmp_path / "none.npz")
-    whole = file.read_bytes()
-    for damaged in (b"", whole[:100], whole[:-30], whole[: len(whole) // 2] + b"\0" * 40 + whole[len(whole) // 2 + 40 :]):
+    whole, half = file.read_bytes(), file.stat().st_size // 2
+    for damaged in (b"", whole[:100], whole[:-30], whole[:half] + bytes(40) + whole[half + 40 :]):
         file.write_bytes(damaged)
         with pytest.raises(ValueError, match="file that tf_pai.save_ticket wrote"):
             tf_pai.load_ticket(dense_net(), file)
