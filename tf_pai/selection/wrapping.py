@@ -26,7 +26,8 @@ def allot(weights: dict[str, PrunableWeight], distribution: Any, density: float)
         density: fraction to keep.
     """
     shapes = {path: w.shape for path, w in weights.items()}
-    keep, shared = {}, {}
+    keep: Counts = {}
+    shared: Counts = {}
     for budget in distributions.get(distribution).budgets(shapes, density):
         total = sum(math.prod(shapes[path]) for path in budget.paths)
         parts = {path: budget.keep * math.prod(shapes[path]) // total for path in budget.paths}
