@@ -5,12 +5,14 @@ They stand alone: nothing of tf_pai is needed beside this package. `python -m tf
 
 from tf_pai.kernels.growth import dense_gradient, largest_gradients
 from tf_pai.kernels.library import available, reason
+from tf_pai.kernels.norm import batch_norm
 from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
 from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
 
 __all__ = [
     "SparseStructure",
     "available",
+    "batch_norm",
     "dense_gradient",
     "from_coordinates",
     "from_flat",
