@@ -34,9 +34,10 @@ from tf_pai.layers import PrunableLayer, strip
 from tf_pai.masks import get_masks, load_masks, save_masks, set_masks, sparsity, verify
 from tf_pai.registry import list_methods
 from tf_pai.reporting import Report, report, summary
+from tf_pai.sanity import check_ticket
 from tf_pai.selection import select_subnet
 from tf_pai.static import prune_at_init, score
-from tf_pai.tickets import load_ticket, save_ticket
+from tf_pai.tickets import Ticket, find_ticket, load_ticket, save_ticket
 
 __all__ = [
     "SPARSE_SELECTION",
@@ -46,9 +47,12 @@ __all__ = [
     "Recipe",
     "Report",
     "RunResult",
+    "Ticket",
     "callbacks",
+    "check_ticket",
     "criteria",
     "distributions",
+    "find_ticket",
     "get_masks",
     "list_methods",
     "load_masks",

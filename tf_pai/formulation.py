@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from tf_pai import traditional  # noqa: F401, registers its track and methods, as `tf_pai.callbacks` does
 from tf_pai.files import write_whole
@@ -24,6 +23,7 @@ from tf_pai.registry import METHODS, MethodInfo
 from tf_pai.reporting import Report, report
 from tf_pai.static import runner  # noqa: F401, registers the track
 from tf_pai.training import RUNNERS, Job
+from tf_pai.training.folders import begin, read_json
 
 ANY = "any"
 IDENTITY = "I"
@@ -183,7 +183,7 @@ def run(
         "seed": seed,
     }
     asked["options"] = {name: repr(value) for name, value in sorted((options or {}).items())}
-    seed = _begin(folder, asked)
+    seed = begin(folder, asked)
     if folder is not None and (folder / RESULT).exists():
         return _finished(folder)
     began = time.perf_counter()
@@ -220,37 +220,6 @@ def _check(method: str, sparsity: float | None) -> MethodInfo:
     return METHODS.find(method)
 
 
-def _begin(folder: pathlib.Path | None, asked: dict[str, Any]) -> int:
-    """Writes what was asked into a new folder, or checks that the folder was begun with it; returns the seed."""
-    drawn = int(np.random.randint(2**31)) if asked["seed"] is None else asked["seed"]
-    if folder is None:
-        return drawn
-    file = folder / "run.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with write_whole(file, "w") as stream:
-            json.dump({**asked, "drawn seed": drawn}, stream, indent=2)
-        return drawn
-    stored = _read(file)
-    for name, value in asked.items():
-        if stored.get(name) != value:
-            raise ValueError(
-                f"A run_dir belongs to one run. Received: {name}={value!r}, but {str(folder)!r} was begun with "
-                f"{name}={stored.get(name)!r}. Nothing was changed: use another folder, or the old arguments."
-            )
-    return stored["drawn seed"]
-
-
-def _read(file: pathlib.Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"A run_dir holds whole files. Received: {str(file)!r}, which is damaged. Nothing was changed: put a whole "
-            "copy in its place, or use another folder."
-        ) from error
-
-
 def _evaluated(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
     if data is None:
         return {}
@@ -279,4 +248,4 @@ def _store(folder: pathlib.Path, result: RunResult) -> None:
 
 def _finished(folder: pathlib.Path) -> RunResult:
     model = keras.models.load_model(folder / "model.keras")
-    return RunResult(model, _read(folder / RESULT), Report.from_dict(_read(folder / "report.json")))
+    return RunResult(model, read_json(folder / RESULT), Report.from_dict(read_json(folder / "report.json")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tf_pai.distributions.base import Budget, Distribution, Layerwise, Shapes, with_floor
+from tf_pai.distributions.layer_rates import LayerRates
 from tf_pai.distributions.smart_ratio import SmartRatio
 from tf_pai.distributions.standard import ERK, Global, Patterns, Uniform
 from tf_pai.registry import Registry
@@ -15,6 +16,7 @@ __all__ = [
     "Budget",
     "Distribution",
     "Global",
+    "LayerRates",
     "Layerwise",
     "Patterns",
     "Shapes",
@@ -30,6 +32,7 @@ DISTRIBUTIONS.register("uniform")(Uniform)
 DISTRIBUTIONS.register("erk")(ERK)
 DISTRIBUTIONS.register("er")(lambda: ERK(kernel=False))
 DISTRIBUTIONS.register("smart_ratio")(SmartRatio)
+DISTRIBUTIONS.register("layer_rates")(LayerRates)
 
 
 def get(distribution: str | dict[str, float] | Distribution) -> Distribution:

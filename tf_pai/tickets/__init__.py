@@ -1,5 +1,24 @@
-"""Lottery tickets: initial weights and masks, and the file that holds them."""
+"""Post-selected masks: lottery tickets (survey 3.2), and the file that holds one; importing it registers the methods."""
 
+from tf_pai.tickets import runner  # noqa: F401, registers the track
+from tf_pai.tickets.bench import Bench, Routine, Trained
+from tf_pai.tickets.changing import reinitialized, shuffled
 from tf_pai.tickets.file import TicketSize, load_ticket, save_ticket
+from tf_pai.tickets.find import find_ticket
+from tf_pai.tickets.lth import LTH
+from tf_pai.tickets.ticket import Ticket, ticket_of
 
-__all__ = ["TicketSize", "load_ticket", "save_ticket"]
+__all__ = [
+    "LTH",
+    "Bench",
+    "Routine",
+    "Ticket",
+    "TicketSize",
+    "Trained",
+    "find_ticket",
+    "load_ticket",
+    "reinitialized",
+    "save_ticket",
+    "shuffled",
+    "ticket_of",
+]

@@ -75,7 +75,7 @@ def fit(
     if verbose == "auto":
         verbose = int(sys.stdout.isatty())
     steps = _steps(batches(0))
-    config = _config(model, epochs=epochs, seed=seed, batch_size=batch_size, steps=steps)
+    config = configuration(model, epochs=epochs, seed=seed, batch_size=batch_size, steps=steps)
     state = _State(model, folder, config)
     model.make_train_function()
     options = {"add_history": True, "add_progbar": verbose != 0, "verbose": verbose, "epochs": epochs}
@@ -166,8 +166,8 @@ def _steps(batches: Any) -> int:
     return int(batches.cardinality()) if hasattr(batches, "cardinality") else int(getattr(batches, "num_batches", -1))
 
 
-def _config(model: keras.Model, **numbers: int) -> dict[str, Any]:
-    """What must be the same for a run to go on, {dotted name: value}, without names that Keras counts up.
+def configuration(model: keras.Model, **numbers: int) -> dict[str, Any]:
+    """Returns what must be the same for a run to go on, {dotted name: value}, without names that Keras counts up.
 
     Not the initial weights: the checkpoint holds the trained ones.
     """

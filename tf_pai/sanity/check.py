@@ -1,0 +1,95 @@
+"""check_ticket: does the winning ticket win?"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tf_pai.registry import nearest
+from tf_pai.sanity.context import Context
+from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.verdict import Verdict
+from tf_pai.tickets.bench import Bench, Callbacks, Routine
+from tf_pai.tickets.ticket import Ticket
+
+
+def check_ticket(
+    ticket: Ticket,
+    checks: Sequence[str] = ("reinit", "shuffle"),
+    *,
+    data: Any,
+    validation_data: Any,
+    epochs: int,
+    seeds: int = 5,
+    metric: str = "accuracy",
+    margin: float = 0.003,
+    run_dir: str | os.PathLike | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    callbacks: Callbacks | None = None,
+    options: dict[str, Any] | None = None,
+    verbose: Any = "auto",
+) -> Verdict:
+    """Trains the ticket and its controls, and says of each control whether it is worse, with the statistics.
+
+    A ticket "wins" against a control where the control's mean is lower at the 5 % level (Welch's t test, one-sided):
+    a control that is as good shows that what it destroys was not needed.
+
+    Args:
+        ticket: from `find_ticket`, `load_ticket`, or `ticket_of` a model that was pruned in any other way.
+        checks: names from `tf_pai.sanity.CHECKS`.
+        data: training data, as in `find_ticket`.
+        validation_data: what accuracies are measured on.
+        epochs: of each training.
+        seeds: number of trainings of the ticket and of each control; they differ in the order of the data (arrays, or
+            a function of the epoch), the new weights, and the order of the masks.
+        metric: a metric that the model is compiled with, higher = better.
+        margin: a control counts as shown to be not worse where the one-sided 95 % bound of its loss is below this.
+        run_dir: folder for all state, best the one of `find_ticket`: trainings made there before are read.
+        seed: of the first of the seeds; that of `find_ticket` shares its work.
+        batch_size: examples per batch of arrays.
+        callbacks: called with the name of a training, gives its callbacks.
+        options: of single checks: {"learning_rates": (0.01, 0.1)}.
+        verbose: as in `find_ticket`.
+
+    Raises:
+        ValueError: an unknown check, fewer than two seeds, a metric that the model does not have.
+
+    Example:
+        >>> import keras, numpy as np, tf_pai
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+        >>> model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        >>> data = np.eye(4, dtype="float32"), np.arange(4) % 2
+        >>> ticket = tf_pai.find_ticket(model, "lth", 0.5, data=data, epochs=1, rounds=1, seed=0)
+        >>> verdict = tf_pai.check_ticket(ticket, data=data, validation_data=data, epochs=1, seeds=2)
+        >>> list(verdict.findings)
+        ['reinit', 'shuffle']
+    """
+    for check in checks:
+        CHECKS.find(check)
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
+        raise ValueError(f"A verdict rests on two seeds or more. Received: seeds={seeds!r}.")
+    _check_metric(ticket.model, metric)
+    routine = Routine(data, epochs, validation_data, batch_size, seed, callbacks, verbose)
+    bench = Bench(
+        ticket.model, routine, list(ticket.masks), None if run_dir is None else pathlib.Path(run_dir) / "trainings"
+    )
+    context = Context(ticket, bench, seeds, metric, margin, options or {})
+    return Verdict({check: CHECKS.find(check)(context) for check in checks})
+
+
+def _check_metric(model: keras.Model, metric: str) -> None:
+    if not model.compiled:
+        raise ValueError(f"A ticket's model is compiled. Received: {model.name!r}, not compiled. Call model.compile.")
+    config = model._compile_config.config.get("metrics") or []
+    names = [getattr(m, "name", m) for m in keras.tree.flatten(config)]
+    known = [name for name in names if isinstance(name, str)]
+    if metric not in known and not (metric == "accuracy" and "acc" in known):
+        raise ValueError(
+            f"Verdicts compare a metric of the model. Received: metric={metric!r}.{nearest(metric, known)} "
+            f"The model has: {', '.join(known) or 'none'}. Compile it with metrics=['accuracy']."
+        )
