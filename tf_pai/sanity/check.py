@@ -14,11 +14,11 @@ from tf_pai.sanity.context import Context
 from tf_pai.sanity.controls import CHECKS
 from tf_pai.sanity.verdict import Verdict
 from tf_pai.tickets.bench import Bench, Callbacks, Routine
-from tf_pai.tickets.ticket import Ticket
+from tf_pai.tickets.ticket import Ticket, ticket_of
 
 
 def check_ticket(
-    ticket: Ticket,
+    ticket: Ticket | keras.Model,
     checks: Sequence[str] = ("reinit", "shuffle"),
     *,
     data: Any,
@@ -40,7 +40,8 @@ def check_ticket(
     a control that is as good shows that what it destroys was not needed.
 
     Args:
-        ticket: from `find_ticket`, `load_ticket`, or `ticket_of` a model that was pruned in any other way.
+        ticket: from `find_ticket`, or a model that was pruned in any other way and not trained, as `load_ticket` gives
+            it; `tf_pai.tickets.ticket_of` adds to such a model what it was before pruning.
         checks: names from `tf_pai.sanity.CHECKS`.
         data: training data, as in `find_ticket`.
         validation_data: what accuracies are measured on.
@@ -73,6 +74,7 @@ def check_ticket(
         CHECKS.find(check)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
         raise ValueError(f"A verdict rests on two seeds or more. Received: seeds={seeds!r}.")
+    ticket = ticket if isinstance(ticket, Ticket) else ticket_of(ticket)
     _check_metric(ticket.model, metric)
     routine = Routine(data, epochs, validation_data, batch_size, seed, callbacks, verbose)
     bench = Bench(

@@ -31,7 +31,7 @@ def reinit(context: Context) -> Finding:
 def shuffle(context: Context) -> Finding:
     """Each layer's mask in another order over the initial weights: a winning ticket needs its own connections.
 
-    Reference: Frankle et al. 2021, "Pruning neural networks at initialization: why are we missing the mark?", section 5.
+    Reference: Frankle et al. 2021, "Pruning neural networks at initialization", section 5.
     """
     weights, masks = context.ticket.initial_weights, context.ticket.masks
     controls = [context.accuracy(weights, shuffled(masks, seed), "shuffled", seed) for seed in range(context.seeds)]

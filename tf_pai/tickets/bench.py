@@ -170,7 +170,7 @@ class Bench:
 
     def _key(self, values: Values, masks: Masks, known: list[Any]) -> str:
         text = hashlib.blake2s(json.dumps([known, configuration(self.model)]).encode(), digest_size=10)
-        for path, value in values.items():
+        for value in values.values():
             text.update(np.ascontiguousarray(value))
         for mask in {**self.dense(), **masks}.values():
             text.update(np.packbits(mask))

@@ -53,11 +53,13 @@ class Search:
 
         With `rounds` it falls exponentially, d^(k/rounds). Else round k takes `rate` of what is left (of each layer,
         as the distribution says), and the last one goes to the asked density; it is left out where it would take less
-        than a tenth of a round.
+        than a tenth of a round. A pattern N:M is reached in one.
         """
         target = self.plan.density
         if target >= 1:
             return []
+        if self.plan.structure.density is not None:
+            return [target]
         if self.rounds is not None:
             return [target ** (k / self.rounds) for k in range(1, self.rounds)] + [target]
         found: list[float] = []
@@ -115,7 +117,7 @@ class Search:
             data: called with level and masks, gives the data that the level is trained on.
         """
         masks, history = self.bench.dense(), []
-        scores = {path: np.zeros(weight.shape) for path, weight in self.plan.weights.items()}
+        scores = {path: np.zeros(weight.shape, "float32") for path, weight in self.plan.weights.items()}
         densities = self.densities()
         values = start
         for level, density in enumerate(self._shown(densities)):
@@ -125,9 +127,7 @@ class Search:
                 score[...] = np.where(masks[path], level + _up_to_one(trained.values[path]), score)
             masks = self.next_masks(masks, trained.values, density)
             values = trained.values if keep_training else start
-        return self.ticket(
-            values, masks, step, history, {path: score.astype("float32") for path, score in scores.items()}
-        )
+        return self.ticket(values, masks, step, history, scores)
 
     def _level(self, values: Values, masks: Masks, level: int, step: int, data: Any) -> Trained:
         return self.bench.train(values, masks, f"level {level}", step=step, data=data)
