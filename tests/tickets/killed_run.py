@@ -1,6 +1,6 @@
 """Kills a search with SIGKILL at random moments, again and again: `python -m tests.tickets.killed_run FOLDER KILLS`.
 
-Each attempt is a process of its own, forked before TensorFlow has started anything, so that TensorFlow is imported once.
+Each attempt is a process of its own, forked before TensorFlow has started anything: it is imported once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def search(folder: pathlib.Path) -> None:
 
 
 def attempt(folder: pathlib.Path, after: float | None) -> float | None:
-    """Runs the search in a process of its own; returns the seconds it took, or None where it was killed `after` some."""
+    """Runs the search in a process of its own; returns the seconds it took, or None where it was killed."""
     child = os.fork()
     if not child:
         search(folder)

@@ -1,5 +1,6 @@
 """Iterative magnitude pruning by hand, its levels on disk, and what find_ticket refuses."""
 
+import itertools
 import json
 
 import keras
@@ -90,7 +91,7 @@ def test_masks_of_every_level_are_known_and_nested():
     ticket = find(0.6, distribution="global", rate=0.3)
     masks = [ticket.masks_at(level) for level in range(4)]
     assert same(masks[3], ticket.masks) and all(mask.all() for mask in masks[0].values())
-    for level, (wider, narrower) in enumerate(zip(masks, masks[1:], strict=False)):
+    for level, (wider, narrower) in enumerate(itertools.pairwise(masks)):
         assert all(not (n & ~w).any() for w, n in zip(wider.values(), narrower.values(), strict=True))
         assert sum(int(m.sum()) for m in wider.values()) / 72 == ticket.history[level]["density"]
     with pytest.raises(ValueError, match=r"its own levels, 0 to 3. Received: level=4"):

@@ -1,4 +1,4 @@
-"""Post-selected masks: lottery tickets (survey 3.2), and the file that holds one; importing it registers the methods."""
+"""Post-selected masks: lottery tickets (survey 3.2), and their files; importing it registers the methods."""
 
 from tf_pai.tickets import runner  # noqa: F401, registers the track
 from tf_pai.tickets.bench import Bench, Routine, Trained
