@@ -11,6 +11,7 @@ from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 import pathlib
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -30,6 +31,7 @@ from tf_pai.sanity.verdict import compared
 from tf_pai.tickets import Bench, Routine, Ticket, reinitialized, shuffled
 
 CONTROLS = ("reinit", "shuffle")
+CONTROL_DENSITIES = (0.21, 0.108, 0.045, 0.0185)
 NAMES = {"reinit": "re-initialized", "shuffle": "shuffled masks"}
 
 
@@ -44,13 +46,13 @@ class Lottery(Settings):
     rounds: int = setting(0, "Number of levels; 0: as many as the rate takes.")
     rewind_to: str = setting("", "Step or epoch to rewind to, as 500it or 2ep; default: the method's own.")
     controls: tuple[str, ...] = setting(CONTROLS, "What the tickets are compared with.", lambda: CONTROLS)
-    control_densities: tuple[float, ...] = setting((0.21, 0.108, 0.045, 0.0185), "Densities at which they are.")
+    control_densities: tuple[float, ...] = setting(CONTROL_DENSITIES, "Densities at which they are.")
     seeds: int = setting(5, "Number of searches, with seeds from --seed on.", names_run=False)
 
     def one(self, seed: int) -> Settings:
         """Returns the settings of the search with this seed; controls and seeds are not in its folder's name."""
-        defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in ("controls", "control_densities")}
-        return dataclasses.replace(self, **{**defaults, "seed": seed, "seeds": 5})
+        shared = {"controls": CONTROLS, "control_densities": CONTROL_DENSITIES}
+        return dataclasses.replace(self, **shared, seed=seed)  # type: ignore[arg-type] # names and types are right
 
 
 def main(config: Lottery) -> None:
@@ -78,7 +80,7 @@ def search(config: Lottery, seed: int) -> list[dict[str, Any]]:
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
     data = settings.load_data()
-    shown = Shown(config, seed)
+    shown = Shown(f"seed {seed}")
     common = {"data": data.train, "validation_data": data.test(), "epochs": config.epochs}
     ticket = tf_pai.find_ticket(
         settings.model_maker(data)(),
@@ -128,19 +130,24 @@ class Shown:
     """Callbacks that show the progress over levels, epochs and steps, with the time left.
 
     Args:
-        config: what is run.
-        seed: of this search.
+        title: what is run.
     """
 
-    def __init__(self, config: Lottery, seed: int):
-        self.title, self.last = f"seed {seed}", None
-        self.began, self.trainings = time.perf_counter(), 0
+    def __init__(self, title: str):
+        self.title, self.began = title, time.perf_counter()
+        self.last: TrainingProgress | None = None
 
     def __call__(self, name: str) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks of one training."""
+        """Returns the callbacks of one training, called `name`: "level 3/18"."""
         self.close()
-        self.last = TrainingProgress(f"{self.title}, {name}")
+        self.last = TrainingProgress(f"{self.title}, {name}{self._left(name)}")
         return [self.last]
+
+    def _left(self, name: str) -> str:
+        level = re.fullmatch(r"level (\d+)/(\d+)", name)
+        done, levels = (int(level[1]), int(level[2])) if level else (0, 0)
+        minutes = (time.perf_counter() - self.began) / 60 * (levels / done - 1) if done else 0
+        return f" ({minutes:.0f} min left)" if minutes >= 1 else ""
 
     def close(self) -> None:
         """Gives the terminal back."""

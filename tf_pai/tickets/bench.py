@@ -171,9 +171,9 @@ class Bench:
     def _key(self, values: Values, masks: Masks, known: list[Any]) -> str:
         text = hashlib.blake2s(json.dumps([known, configuration(self.model)]).encode(), digest_size=10)
         for value in values.values():
-            text.update(np.ascontiguousarray(value))
+            text.update(value.tobytes())
         for mask in {**self.dense(), **masks}.values():
-            text.update(np.packbits(mask))
+            text.update(np.packbits(mask).tobytes())
         return text.hexdigest()
 
 

@@ -121,16 +121,15 @@ class Search:
         densities = self.densities()
         values = start
         for level, density in enumerate(self._shown(densities)):
-            trained = self._level(values, masks, level, step, None if data is None else data(level, masks))
+            name = f"level {level}/{len(densities)}"
+            own = None if data is None else data(level, masks)
+            trained = self.bench.train(values, masks, name, step=step, data=own)
             history.append(entry(level, masks, trained))
             for path, score in scores.items():
                 score[...] = np.where(masks[path], level + _up_to_one(trained.values[path]), score)
             masks = self.next_masks(masks, trained.values, density)
             values = trained.values if keep_training else start
         return self.ticket(values, masks, step, history, scores)
-
-    def _level(self, values: Values, masks: Masks, level: int, step: int, data: Any) -> Trained:
-        return self.bench.train(values, masks, f"level {level}", step=step, data=data)
 
     def _shown(self, densities: list[float]) -> Iterator[float]:
         return progress(densities, "levels", self.verbose)
