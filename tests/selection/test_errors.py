@@ -38,3 +38,11 @@ def test_a_pruned_model():
 def test_no_keras_model():
     with pytest.raises(TypeError, match="Keras 3 models"):
         tf_pai.select_subnet("model")
+
+
+def test_binary_activations_need_rectifiers():
+    with pytest.raises(ValueError, match="Did you mean 'binary'"):
+        tf_pai.selection.MultiPrize(activations="binari")
+    with pytest.raises(ValueError, match="take the place of rectifiers"):
+        linear = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        tf_pai.select_subnet(linear, tf_pai.selection.MultiPrize(activations="binary"))

@@ -13,6 +13,7 @@ from keras.src.backend.common.variables import AutocastScope
 from tf_pai.layers import PrunableLayer, prunable_layers, prunable_weights, weights_of
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.selection.rule import Rule
+from tf_pai.selection.signs import train_straight_through
 
 
 @dataclasses.dataclass
@@ -95,6 +96,7 @@ class ScoredLayer(PrunableLayer):
         known = list(weights_of(self.layer))
         chosen = prunable_weights(self.layer)
         super()._attach()
+        train_straight_through(self.layer)
         self.supports_jit = False  # what finds the threshold has shapes that XLA does not know
         self.__dict__["draws"] = self._scalar("draws")
         for i, keep in zip(self.pruned or (), self.keep, strict=True):

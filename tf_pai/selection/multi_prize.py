@@ -1,4 +1,4 @@
-"""Multi-Prize (MPT-1/32): binary weights with one scale per layer, and learned masks.
+"""Multi-Prize: binary weights with one scale per layer and learned masks (MPT-1/32), binary activations too (MPT-1/1).
 
 what: single weights or any structure; how many: a fraction k of each layer; which: |score|; weights: frozen signs.
 """
@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tf_pai.layers.prunable import PACKAGE
-from tf_pai.registry import register_method
+from tf_pai.registry import nearest, register_method
 from tf_pai.selection.rule import Rule, straight_through
 
 
@@ -28,6 +28,7 @@ class MultiPrize(Rule):
     """Biprop: computes with alpha * sign(w) * m, alpha = sum(|w| * m) / sum(m); dL/ds = dL/dw_eff * w * sign(s).
 
     Args:
+        activations: "real", or "binary": sign(x) in place of every rectifier, with the gradient of x clipped to [-1, 1].
         scale: whether the weights are multiplied by 1/sqrt(k), which keeps the variance of the activations.
         regularizer: see `Rule`.
 
@@ -39,12 +40,18 @@ class MultiPrize(Rule):
         2
 
     Reference: Diffenderfer & Kailkhura 2021, "Multi-prize lottery ticket hypothesis", algorithm 1 (biprop).
-    Differs from the paper in: counts are exact, round(k * n); the scale
-    1/sqrt(k), which networks without BatchNorm need; activations are not binary (MPT-1/32, not MPT-1/1).
+    Differs from the paper in: counts are exact, round(k * n); the scale 1/sqrt(k), which networks without BatchNorm
+    need; a sign's gradient is that of a clipped line, in the authors' code that of a clipped parabola.
     """
 
-    def __init__(self, scale: bool = True, regularizer: Any = None):
+    def __init__(self, activations: str = "real", scale: bool = True, regularizer: Any = None):
         super().__init__(regularizer)
+        if activations not in ("real", "binary"):
+            raise ValueError(
+                f'Activations are "real" or "binary". Received: activations={activations!r}.'
+                f"{nearest(str(activations), ['real', 'binary'])}"
+            )
+        self.activations, self.binary_activations = activations, activations == "binary"
         self.scale = self.scales_weights = scale
 
     def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
@@ -55,4 +62,4 @@ class MultiPrize(Rule):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {**super().get_config(), "scale": self.scale}
+        return {**super().get_config(), "activations": self.activations, "scale": self.scale}

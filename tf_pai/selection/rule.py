@@ -24,6 +24,7 @@ class Rule(abc.ABC):
 
     scales_weights = False  # whether the frozen weights are multiplied by 1/sqrt(k)
     takes_structures = True
+    binary_activations = False  # whether sign(x) takes the place of rectifiers
 
     def __init__(self, regularizer: Any = None):
         self.regularizer = keras.regularizers.get(regularizer)

@@ -8,12 +8,13 @@ import keras
 import numpy as np
 
 from tf_pai import structures
-from tf_pai.layers import PrunableWeight, participating, prunable_layers, weights_of
+from tf_pai.layers import PrunableWeight, participating, prunable_layers, walk, weights_of
 from tf_pai.layers.graph import output_layers
 from tf_pai.layers.rebuilding import compile_like
 from tf_pai.registry import METHODS, nearest
 from tf_pai.selection.frozen import check_kind, frozen_value, scaled
 from tf_pai.selection.rule import Rule
+from tf_pai.selection.signs import is_rectified
 from tf_pai.selection.wrapping import allot, wrap_to_select
 from tf_pai.static.checks import check_model, check_randomness, check_sparsity
 
@@ -95,6 +96,11 @@ def _chosen(model: keras.Model, rule: Rule, pattern: structures.Structure) -> We
     """The weights that take part, checked against rule and structure."""
     if not rule.takes_structures and not isinstance(pattern, structures.Unstructured):
         raise ValueError(f"{type(rule).__name__} takes single weights. Received: structure={pattern!r}. Leave it out.")
+    if rule.binary_activations and not any(is_rectified(layer) for _, layer in walk(model)):
+        raise ValueError(
+            f"Binary activations take the place of rectifiers. Received: {model.name!r}, none of whose layers is one, or "
+            "ends in one: a function that `call` applies is not seen."
+        )
     weights = {path: w for path, w in participating(model).items() if pattern.takes_part(w)}
     if isinstance(pattern, structures.Filter):
         last = {id(layer) for layer in output_layers(model)}

@@ -11,6 +11,7 @@ from tf_pai import distributions
 from tf_pai.layers import PrunableWeight, prunable_layers, weights_of
 from tf_pai.layers.wrapping import replace_layers
 from tf_pai.selection.layer import ScoredLayer
+from tf_pai.selection.signs import is_rectified, with_sign
 
 Counts = dict[str, int]
 
@@ -51,8 +52,10 @@ def wrap_to_select(model: keras.Model, keep: Counts, shared: Counts, options: di
     numbers = iter(range(len(model.weights) + 1))
 
     def wrapped(layer: Any, copy: Any) -> Any:
-        if not isinstance(layer, keras.Layer) or not weights_of(layer):
+        signed = options["rule"].binary_activations and is_rectified(layer)
+        if not isinstance(layer, keras.Layer) or not (weights_of(layer) or signed):
             return copy
+        copy = with_sign(copy) if signed else copy
         keeps = {i: wanted[id(v)] for i, v in enumerate(weights_of(layer).values()) if id(v) in wanted}
         own_seed = (options["origin"]["seed"] + 7919 * next(numbers)) % 2**31
         counts, totals = zip(*keeps.values(), strict=True) if keeps else ((), ())
