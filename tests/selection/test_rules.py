@@ -58,11 +58,18 @@ def test_the_gradient_of_a_drawn_mask_is_that_of_its_probability():
     assert np.allclose(tape.gradient(loss, s), [2.0, 3.0] * p * (1 - p))
 
 
-def test_the_likeliest_mask_keeps_the_expected_number():
-    scores = np.random.default_rng(0).standard_normal((8, 4)).astype("float32")
-    mask = Deconstruct().mask(kernel(), tf.constant(scores), 1, "unstructured").numpy()
-    assert mask.sum() == round(float(tf.reduce_sum(tf.sigmoid(scores))))
-    assert scores[mask].min() > scores[~mask].max()
+def test_the_mask_of_a_supermask_is_a_draw_of_the_expected_number():
+    scores = np.random.default_rng(0).normal(0, 2, (80, 100)).astype("float32")
+    masks = [
+        Deconstruct().mask(kernel(80, 100), tf.constant(scores), 1, "unstructured", (seed, 0)).numpy()
+        for seed in (0, 0, 1)
+    ]
+    p = 1 / (1 + np.exp(-scores))
+    assert [mask.sum() for mask in masks] == [round(float(p.sum()))] * 3
+    assert np.array_equal(masks[0], masks[1]) and not np.array_equal(masks[0], masks[2])
+    for low in (0.1, 0.4, 0.8):
+        some = (p > low) & (p < low + 0.1)
+        assert masks[0][some].mean() == pytest.approx(low + 0.05, abs=0.06)
 
 
 def test_initial_scores_of_a_supermask_mean_k():

@@ -19,5 +19,5 @@ def test_a_job_selects_and_trains_scores_only():
 
 def test_methods_of_the_track():
     infos = tf_pai.list_methods("selection")
-    assert [info.name for info in infos] == ["deconstruct", "hidden", "multi_prize", "supsup"]
+    assert [info.name for info in infos] == ["deconstruct", "hidden", "logarithmic", "multi_prize", "proving", "supsup"]
     assert {(info.k1, info.k2) for info in infos} == {("0", "0")}

@@ -17,7 +17,7 @@ from tf_pai.layers.prunable import PACKAGE
 from tf_pai.registry import register_method
 from tf_pai.selection.rule import Rule
 
-CERTAIN = 17.0  # a logit whose probability is 1 - 4e-8
+CERTAIN = 17.0  # a logit whose probability is 1 - 4e-8, and beyond every logit(u) of a draw
 
 
 @register_method(
@@ -32,9 +32,9 @@ CERTAIN = 17.0  # a logit whose probability is 1 - 4e-8
 class Deconstruct(Rule):
     """Supermasks: trains with w * b * n / sum(b), b ~ Bernoulli(sigmoid(s)), straight through the draw.
 
-    Outside training b is the mask: the round(sum(sigmoid(s))) weights of a layer that are likeliest to stay. So the
-    sparsity asked for is that of the start; training changes it. Scores are logits, and move by several units: they
-    need larger steps than weights do.
+    Outside training b is the mask: one more draw, always with the same random numbers, of round(sum(sigmoid(s)))
+    weights. So the sparsity asked for is that of the start; training changes it. Scores are logits, and move by several
+    units: they need larger steps than weights do.
 
     Args:
         rescale: dynamic weight rescaling, the factor n / sum(b).
@@ -47,8 +47,8 @@ class Deconstruct(Rule):
         0.75
 
     Reference: Zhou et al. 2019, "Deconstructing lottery tickets: zeros, signs, and the supermask", section 5.
-    Differs from the paper in: outside training, the likeliest mask instead of the mean accuracy of ten drawn ones;
-    no gradient through n / sum(b).
+    Differs from the paper in: outside training, one drawn mask instead of the mean accuracy of ten; no gradient through
+    n / sum(b).
     """
 
     takes_structures = False
@@ -63,19 +63,20 @@ class Deconstruct(Rule):
         logit = 4.0 if k > 0.98 else math.log(k / (1 - k))
         return (logit + generator.uniform(-1e-3, 1e-3, weight.shape)).astype("float32")
 
-    def rank(self, scores: tf.Tensor) -> tf.Tensor:
-        """Returns the scores: the logits of the probability to stay."""
-        return scores
+    def rank(self, scores: tf.Tensor, seed: Any = (0, 0)) -> tf.Tensor:
+        """Returns s - logit(u), u uniform: above 0 with the probability sigmoid(s)."""
+        u = tf.random.stateless_uniform(tf.shape(scores), seed, minval=1e-6)
+        return scores - tf.math.log(u) + tf.math.log1p(-u)
 
     def count(self, scores: tf.Tensor, keep: int) -> tf.Tensor:
         """Returns the expected number of weights that stay, at least 1."""
         del keep
         return tf.maximum(tf.cast(tf.round(tf.reduce_sum(tf.sigmoid(scores))), tf.int32), 1)
 
-    def comparable(self, weight: PrunableWeight, scores: tf.Tensor) -> tf.Tensor:
-        """Returns the scores: probabilities are alike in all layers."""
+    def comparable(self, weight: PrunableWeight, ranks: tf.Tensor) -> tf.Tensor:
+        """Returns the ranks: probabilities are alike in all layers."""
         del weight
-        return scores
+        return ranks
 
     def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
         """Returns logits so large that every draw is the mask."""

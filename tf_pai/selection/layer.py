@@ -44,9 +44,12 @@ class _FollowScores(keras.constraints.Constraint):
 
 def follow_together(rivals: list[tuple[ScoredLayer, str]]) -> None:
     """Sets the masks of weights whose layers compete for one budget to what their scores mean together."""
-    parts = [(*layer.places[path], layer.scores[path].value) for layer, path in rivals]
-    rule, structure = rivals[0][0].rule, rivals[0][0].structure
-    masks = rule.masks([w for w, _, _ in parts], [s for _, _, s in parts], sum(k for _, k, _ in parts), structure)
+    weights = [layer.places[path][0] for layer, path in rivals]
+    scores = [layer.scores[path].value for layer, path in rivals]
+    keep = sum(layer.keep_of(path) for layer, path in rivals)
+    seeds = [layer.seed_of(path) for layer, path in rivals]
+    first = rivals[0][0]
+    masks = first.rule.masks(weights, scores, keep, first.structure, seeds)
     for (layer, path), mask in zip(rivals, masks, strict=True):
         layer.pairs[path][1].assign(tf.cast(mask, tf.float32))
 
@@ -153,6 +156,10 @@ class ScoredLayer(PrunableLayer):
         """Returns how many weights stay of all that this one competes with, or 0."""
         return self.shared[list(self.places).index(path)]
 
+    def seed_of(self, path: str) -> tuple[int, int]:
+        """Returns the seed of what is random in a mask outside training."""
+        return self.seed + list(self.places).index(path), 0
+
     def meet(self, model: Any) -> None:
         """Finds the weights of `model` that this layer's weights compete with; a loaded model does so when called."""
         total = max(self.shared, default=0)
@@ -177,7 +184,7 @@ class ScoredLayer(PrunableLayer):
     def follow_scores(self, path: str, scores: tf.Tensor) -> None:
         """Sets the mask of one weight to what these scores mean."""
         weight, keep = self.places[path]
-        mask = self.rule.mask(weight, scores, keep, self.structure)
+        mask = self.rule.mask(weight, scores, keep, self.structure, self.seed_of(path))
         self.pairs[path][1].assign(tf.cast(mask, tf.float32))
 
     def project(self) -> None:

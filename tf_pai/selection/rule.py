@@ -35,8 +35,14 @@ class Rule(abc.ABC):
         bound = 1 / math.sqrt(fan_in(weight))
         return generator.uniform(-bound, bound, weight.shape).astype("float32")
 
-    def rank(self, scores: tf.Tensor) -> tf.Tensor:
-        """Returns what the highest are kept of."""
+    def rank(self, scores: tf.Tensor, seed: Any = (0, 0)) -> tf.Tensor:
+        """Returns what the highest are kept of.
+
+        Args:
+            scores: tensor.
+            seed: two integers that what is random in it depends on.
+        """
+        del seed
         return tf.abs(scores)
 
     def count(self, scores: tf.Tensor, keep: int) -> Any:
@@ -44,7 +50,9 @@ class Rule(abc.ABC):
         del scores
         return keep
 
-    def mask(self, weight: PrunableWeight, scores: tf.Tensor, keep: int, structure: str) -> tf.Tensor:
+    def mask(
+        self, weight: PrunableWeight, scores: tf.Tensor, keep: int, structure: str, seed: Any = (0, 0)
+    ) -> tf.Tensor:
         """Returns the boolean mask that the scores mean: exactly `keep` kept, ties to the lower flat index.
 
         Args:
@@ -52,21 +60,25 @@ class Rule(abc.ABC):
             scores: tensor of its shape.
             keep: number of weights to keep.
             structure: a spelling that `structures.get` knows.
+            seed: see `rank`.
         """
+        ranks = self.rank(scores, seed)
         if structure == "unstructured":
-            return largest(self.rank(scores), self.count(scores, keep))
+            return largest(ranks, self.count(scores, keep))
         pattern, path = structures.get(structure), weight.path
 
         def choose(rank: np.ndarray) -> np.ndarray:
             return pattern.choose({path: weight}, {path: rank}, keep)[path]
 
-        return tf.ensure_shape(tf.numpy_function(choose, [self.rank(scores)], tf.bool), weight.shape)
+        return tf.ensure_shape(tf.numpy_function(choose, [ranks], tf.bool), weight.shape)
 
-    def comparable(self, weight: PrunableWeight, scores: tf.Tensor) -> tf.Tensor:
+    def comparable(self, weight: PrunableWeight, ranks: tf.Tensor) -> tf.Tensor:
         """Returns ranks that are alike in all layers, in units of what `first_scores` begins with."""
-        return self.rank(scores) * math.sqrt(fan_in(weight))
+        return ranks * math.sqrt(fan_in(weight))
 
-    def masks(self, weights: list[PrunableWeight], scores: list[tf.Tensor], keep: int, structure: str) -> list[Any]:
+    def masks(
+        self, weights: list[PrunableWeight], scores: list[tf.Tensor], keep: int, structure: str, seeds: list[Any]
+    ) -> list[tf.Tensor]:
         """Returns the boolean masks of weights that compete for one budget, `keep` kept in all.
 
         Args:
@@ -74,8 +86,9 @@ class Rule(abc.ABC):
             scores: a tensor for each.
             keep: number of weights to keep.
             structure: a spelling that `structures.get` knows.
+            seeds: for each, as in `rank`.
         """
-        ranks = [self.comparable(weight, s) for weight, s in zip(weights, scores, strict=True)]
+        ranks = [self.comparable(w, self.rank(s, seed)) for w, s, seed in zip(weights, scores, seeds, strict=True)]
         if structure == "unstructured":
             flat = [tf.concat([tf.reshape(part, [-1]) for part in parts], 0) for parts in (ranks, scores)]
             chosen = tf.split(largest(flat[0], self.count(flat[1], keep)), [math.prod(w.shape) for w in weights])

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai import structures
+from tf_pai import masks, structures
 from tf_pai.layers import PrunableWeight, participating, prunable_layers, walk, weights_of
 from tf_pai.layers.graph import output_layers
 from tf_pai.layers.rebuilding import compile_like
 from tf_pai.registry import METHODS, nearest
+from tf_pai.selection.construction import Construction
 from tf_pai.selection.frozen import check_kind, frozen_value, scaled
 from tf_pai.selection.rule import Rule
 from tf_pai.selection.signs import is_rectified
@@ -23,7 +24,7 @@ Weights = dict[str, PrunableWeight]
 
 def select_subnet(
     model: keras.Model,
-    method: str | Rule = "hidden",
+    method: str | Rule | Construction = "hidden",
     sparsity: float = 0.5,
     *,
     weights: str = "signed_constant",
@@ -40,7 +41,10 @@ def select_subnet(
         model: a built Keras 3 model without masks. Sequential and functional models are rebuilt, and the original is
             untouched; a subclassed model has its layers wrapped, and its weights set, in place.
         method: a name of `tf_pai.list_methods("selection")`, or a rule such as `tf_pai.selection.Hidden(scale=False)`.
-        sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity.
+            "proving" and "logarithmic" (or `tf_pai.selection.Proving(epsilon=0.2)`) take `model` as the target, and
+            find its like in a wide random network, which is returned: nothing is left to train.
+        sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity. Of "proving" and
+            "logarithmic", the least: what they leave out follows from the target.
         weights: what the weights are frozen at: "signed_constant" (plus or minus the deviation of Kaiming's
             initialization), "kaiming_normal", or "own" for the model's own weights.
         distribution: "uniform" (default: the same k in each layer), "global" (all scores compete, in units of their
@@ -66,6 +70,9 @@ def select_subnet(
     check_randomness(seed, None)
     check_kind(weights)
     rule = _rule(method)
+    if isinstance(rule, Construction):
+        _refuse(rule, weights=weights, distribution=distribution, structure=structure)
+        return subnet_of(model, rule, sparsity, seed)
     pattern = structures.get("unstructured" if structure is None else structure)
     density = 1 - check_sparsity(sparsity, pattern)
     if prunable_layers(model):
@@ -80,8 +87,30 @@ def select_subnet(
     return selected
 
 
-def _rule(method: Any) -> Rule:
-    if isinstance(method, Rule):
+def _refuse(rule: Construction, **options: Any) -> None:
+    """Raises ValueError for what a construction does not take."""
+    for name, value in options.items():
+        if value not in (None, "signed_constant"):
+            raise ValueError(
+                f"{type(rule).__name__} draws the wide network as its theorem says, and takes single weights. "
+                f"Received: {name}={value!r}. Leave it out."
+            )
+
+
+def subnet_of(target: keras.Model, rule: Construction, sparsity: float, seed: int | None) -> keras.Model:
+    """Returns the wide random network with the masks of the subnet that computes what `target` does."""
+    least = check_sparsity(sparsity, structures.get("unstructured"))
+    model = rule.build(target, int(np.random.randint(2**31)) if seed is None else int(seed)).model
+    if masks.sparsity(model) < least:
+        raise ValueError(
+            f"{type(rule).__name__} leaves out what the target does not need. Received: sparsity={sparsity!r}, more than "
+            f"the {masks.sparsity(model):.4f} that these widths give."
+        )
+    return model
+
+
+def _rule(method: Any) -> Rule | Construction:
+    if isinstance(method, (Rule, Construction)):
         return method
     names = [name for name in METHODS if METHODS.find(name).track == "selection"]
     if method not in names:

@@ -83,7 +83,7 @@ def _recipe(path: str, owner: Any, variable: Any, selection: dict[str, Any] | No
     if selection is not None and path in selection["keep"] and selection["weights"] != "own":
         return {"frozen": True}
     initializer = initializer_of(owner, variable.name)
-    if initializer is None or not type(initializer).__module__.startswith("keras."):
+    if initializer is None or not type(initializer).__module__.startswith(("keras.", "tf_pai.")):
         return None
     config = keras.saving.serialize_keras_object(initializer)
     if "seed" in config["config"] and isinstance(getattr(initializer, "seed", None), int):
