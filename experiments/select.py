@@ -8,6 +8,8 @@ complete epoch, a finished one is not run again. Its report says how accurate th
 the selected one is, what it takes as a ticket, and the SHA-256 of all frozen weights before and after.
 """
 
+from __future__ import annotations
+
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
@@ -50,17 +52,18 @@ class Select(Settings):
     seeds: int = setting(3, "Number of seeds, from --seed on.", names_run=False)
     lr: float = setting(0.0, "Learning rate at the first step; default: the method's own.")
 
-    def cells(self) -> list[Settings]:
+    def cells(self) -> list[Select]:
         """Returns the settings of every run, seed by seed."""
         if self.seeds < 1 or not all(0 < k <= 1 for k in self.ks):
             raise ValueError(f"k is in (0, 1], and a run has a seed. Received: ks={self.ks}, seeds={self.seeds}.")
-        triples = [(m, n, k) for n in self.networks for m in self.methods for k in ((1.0,) if m == "dense" else self.ks)]
+        pairs = [(m, k) for m in self.methods for k in ((1.0,) if m == "dense" else self.ks)]
         return [
             dataclasses.replace(
                 self, methods=(m,), networks=(n,), network=n, ks=(k,), seed=seed, lr=self.lr or RATES[m]
             )
             for seed in range(self.seed, self.seed + self.seeds)
-            for m, n, k in triples
+            for n in self.networks
+            for m, k in pairs
         ]
 
     @property
@@ -128,7 +131,7 @@ def make(cell: Select, job: Job) -> keras.Model:
         **OPTIONS.get(method, {}), regularizer=decay
     )
     options = {key: getattr(cell, key) for key in ("distribution", "structure") if getattr(cell, key)}
-    return tf_pai.select_subnet(job.model(), rule, job.sparsity, weights=cell.weights, seed=cell.seed, **options)
+    return tf_pai.select_subnet(job.model(), rule, 1 - cell.ks[0], weights=cell.weights, seed=cell.seed, **options)
 
 
 def frozen_digest(model: keras.Model) -> str:
@@ -150,10 +153,15 @@ def report(cell: Select, model: keras.Model, data: Dataset, figures: dict[str, A
     if tf_pai.get_masks(model):
         row |= {"sparsity": tf_pai.sparsity(model)}
         row["ticket_bytes"] = tf_pai.save_ticket(model, cell.folder / "ticket.npz").file
-    proof = [{"weights": name, "sha256": figures["before"] if name == "before" else after} for name in ("before", "after")]
+    proof = [
+        {"weights": name, "sha256": figures["before"] if name == "before" else after} for name in ("before", "after")
+    ]
     numbers = {name: value for name, value in row.items() if isinstance(value, float)}
     made = dataclasses.replace(
-        tf_pai.report(model), metrics=numbers, sections={"frozen weights": proof}, command=command(cell, "experiments.select")
+        tf_pai.report(model),
+        metrics=numbers,
+        sections={"frozen weights": proof},
+        command=command(cell, "experiments.select"),
     )
     made.to_json(cell.folder / "report.json")
     made.to_html(cell.folder / "report.html")

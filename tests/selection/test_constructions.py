@@ -43,7 +43,11 @@ def test_outputs_are_within_epsilon_and_no_weight_is_changed(rule, use_bias):
     made = rule.build(small, seed=3)
     assert made.epsilon == rule.epsilon
     assert 0 < distance(made.model, small, ball(200, 2)) <= rule.epsilon
-    drawn = {layer.name: layer.kernel_initializer(layer.kernel.shape) for layer in made.model.layers if "_" in layer.name and hasattr(layer, "kernel")}
+    drawn = {
+        layer.name: layer.kernel_initializer(layer.kernel.shape)
+        for layer in made.model.layers
+        if "_" in layer.name and hasattr(layer, "kernel")
+    }
     for path, mask in tf_pai.get_masks(made.model).items():
         assert np.array_equal(weights_of(made.model)[path].numpy(), drawn[path.split("/")[0]] * mask)
     assert not made.model.trainable_variables
@@ -88,7 +92,7 @@ def test_the_expansion_is_golden():
 
 def test_hyperbolic_weights():
     w = np.asarray(Hyperbolic(0.01, 1.0, seed=0)((20_000,)))
-    assert 0.01 <= np.abs(w).min() and np.abs(w).max() <= 1
+    assert np.abs(w).min() >= 0.01 and np.abs(w).max() <= 1
     assert (np.abs(w) < 0.1).mean() == pytest.approx(0.5, abs=0.02) and (w > 0).mean() == pytest.approx(0.5, abs=0.02)
 
 
@@ -122,7 +126,8 @@ def test_select_subnet_run_and_tickets(tmp_path):
 
     data = ball(64, 2), ball(64, 2)[:, :1]
     for method, options in (("proving", {"width": 500}), ("logarithmic", {"epsilon": 0.5})):
-        result = tf_pai.run(model_fn, method, 0.5, data=data, validation_data=data, epochs=1, seed=0, options=options, run_dir=tmp_path / method)
+        asked = {"data": data, "validation_data": data, "epochs": 1, "seed": 0, "run_dir": tmp_path / method}
+        result = tf_pai.run(model_fn, method, 0.5, options=options, **asked)
         assert result.metrics["sparsity"] > 0.9 and result.metrics["loss"] > 0
         assert keras.models.load_model(tmp_path / method / "model.keras")(data[0]).shape == (64, 1)
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tf_pai.layers.rebuilding import compile_like
-from tf_pai.masks import set_masks
+from tf_pai.masks import Masks, set_masks
 from tf_pai.selection.target import TargetLayer, chain_of, entry_errors
 
 LARGEST = 50.0  # an epsilon of e to this power promises nothing
@@ -40,8 +40,8 @@ class Construction(abc.ABC):
     """A proof as a program: each layer of the target becomes a block of two random layers, of which a subnet is kept.
 
     A block computes U^T relu(V^T h). A weight w from i to o is made of neurons j of its own: each keeps one weight
-    V[i, j] and one weight U[j, o], and so computes U[j, o] relu(V[i, j] h_i). One with V > 0 serves positive inputs, one
-    with V < 0 negative ones, with the product U V near w in both. No weight is changed.
+    V[i, j] and one weight U[j, o], and so computes U[j, o] relu(V[i, j] h_i). One with V > 0 serves positive inputs,
+    one with V < 0 negative ones, with the product U V near w in both. No weight is changed.
 
     Args:
         epsilon: largest distance of the outputs from the target's, for all inputs of norm at most `radius`; the blocks
@@ -63,7 +63,11 @@ class Construction(abc.ABC):
         radius: float = 1.0,
         limit: int = 2**24,
     ):
-        for name, value, highest in (("epsilon", epsilon, math.inf), ("delta", delta, 1.0), ("radius", radius, math.inf)):
+        for name, value, highest in (
+            ("epsilon", epsilon, math.inf),
+            ("delta", delta, 1.0),
+            ("radius", radius, math.inf),
+        ):
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < highest:
                 raise ValueError(f"{name} lies between 0 and {highest:g}. Received: {name}={value!r}.")
         for name, number in (("width", 1 if width is None else width), ("limit", limit)):
@@ -96,7 +100,7 @@ class Construction(abc.ABC):
         return [self.theorem_width(c, e, self.delta / len(chain)) for c, e in zip(chain, errors, strict=True)]
 
     def guaranteed(self, chain: list[TargetLayer]) -> float:
-        """Returns the epsilon that the theorem promises: what was asked for, or what `width` or `limit` is enough for."""
+        """Returns the epsilon that the theorem promises: the one asked for, or what `width` or `limit` suffice for."""
 
         def suffices(epsilon: float) -> bool:
             widths = self.widths(chain, epsilon)
@@ -137,7 +141,7 @@ class Construction(abc.ABC):
         widths = [self.width or math.ceil(w) for w in wanted]
         errors = entry_errors(chain, epsilon, self.radius)
         wide = self._wide(target, chain, widths, errors, seed)
-        masks = {}
+        masks: Masks = {}
         for layer, error in zip(chain, errors, strict=True):
             v, u = (wide.get_layer(f"{layer.name}_{part}").kernel.numpy() for part in ("in", "out"))
             masks |= _masks(layer, v.shape, u.shape, self.choose(layer, error, v, u))
@@ -178,7 +182,7 @@ def _masks(
 def neurons_for(needs: int, probability: float, delta: float) -> float:
     """Returns M such that M neurons, each fit for a need with `probability`, are enough for `needs` of them.
 
-    2 needs + 8 log(needs / delta) are then fit on average for each, and by Chernoff's bound at least `needs` are for all of
-    them together with probability 1 - delta: whichever others have taken, one is left.
+    2 needs + 8 log(needs / delta) are then fit on average for each, and by Chernoff's bound at least `needs` are, for
+    all of them together, with probability 1 - delta: whichever the others have taken, one is left.
     """
     return (2 * needs + 8 * math.log(needs / delta)) / probability if needs else 1.0

@@ -54,16 +54,16 @@ class Hyperbolic(keras.initializers.Initializer):
     table_row="",
 )
 class Logarithmic(Construction):
-    """|w| = sum_k b_k z_k, b_k in {0, 1}: z_k = |U V| is a product in [g^(k+2), g^(k+1)] * wmax, g the golden ratio .618.
+    """|w| = sum_k b_k z_k, b_k in {0, 1}: each z_k = |U V| lies in [g^(k+2), g^(k+1)] * wmax, g the golden ratio .618.
 
     The rest r of |w| begins in [0, wmax]. If r > g^(k+1) wmax, z_k is subtracted, and g + g^2 = 1 leaves at most
     g^(k+1) wmax; if not, r is that small already. K = log(wmax / error) / log(1 / g) steps leave at most `error`: the
     number of neurons per weight grows with log(1 / epsilon).
 
-    V and U are hyperbolic, so that the logarithm of a product has a triangular density, and of each sign of V a neuron is
-    fit for a step with the probability p = 1 / (8 K) or more. Each neuron is offered, for each step k and sign, to the
-    first weight that lacks that step, in random order; it is taken with the probability p / 2 or more for each, whatever
-    became of the earlier ones. By Chernoff's bound, all steps of all weights are served with probability 1 - delta if
+    V and U are hyperbolic, so that the logarithm of a product has a triangular density, and of each sign of V a neuron
+    is fit for a step with the probability p = 1 / (8 K) or more. Each neuron is offered, for each step k and sign, to
+    the first weight that lacks that step, in random order; it is taken with the probability p / 2 or more for each,
+    whatever became of the earlier ones. By Chernoff's bound, all are served with probability 1 - delta if
 
         width = (2 n + 8 log(S K / delta)) * 16 K,   n = weights of the layer, S = signs of its inputs.
 
@@ -82,8 +82,8 @@ class Logarithmic(Construction):
         >>> bool(np.abs(made.model(x) - target(x)).max() <= 1e-3)
         True
 
-    Reference: Orseau et al. 2020, "Logarithmic pruning is all you need": golden-ratio decomposition, product weights, batch
-    sampling.
+    Reference: Orseau et al. 2020, "Logarithmic pruning is all you need": golden-ratio decomposition, product weights,
+    batch sampling.
     Differs from the paper in: the constants of the width, which are those of the argument above; biases; one neuron per
     step where an input is never negative.
     """
@@ -121,7 +121,7 @@ class Logarithmic(Construction):
 
 
 def _dealt(
-    layer: TargetLayer, served: dict[int, list[tuple[int, ...]]], steps: int, v: np.ndarray, u: np.ndarray
+    layer: TargetLayer, served: dict[int, list[Any]], steps: int, v: np.ndarray, u: np.ndarray
 ) -> dict[int, np.ndarray]:
     """Returns {sign of V: [weights, steps]}: the neuron that each weight has for each step, or -1.
 

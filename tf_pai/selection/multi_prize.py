@@ -28,7 +28,7 @@ class MultiPrize(Rule):
     """Biprop: computes with alpha * sign(w) * m, alpha = sum(|w| * m) / sum(m); dL/ds = dL/dw_eff * w * sign(s).
 
     Args:
-        activations: "real", or "binary": sign(x) in place of every rectifier, with the gradient of x clipped to [-1, 1].
+        activations: "real", or "binary": sign(x) for every rectifier, its gradient that of x clipped to [-1, 1].
         scale: whether the weights are multiplied by 1/sqrt(k), which keeps the variance of the activations.
         regularizer: see `Rule`.
 

@@ -103,8 +103,8 @@ def subnet_of(target: keras.Model, rule: Construction, sparsity: float, seed: in
     model = rule.build(target, int(np.random.randint(2**31)) if seed is None else int(seed)).model
     if masks.sparsity(model) < least:
         raise ValueError(
-            f"{type(rule).__name__} leaves out what the target does not need. Received: sparsity={sparsity!r}, more than "
-            f"the {masks.sparsity(model):.4f} that these widths give."
+            f"{type(rule).__name__} leaves out what the target does not need. Received: sparsity={sparsity!r}, more "
+            f"than the {masks.sparsity(model):.4f} that these widths give."
         )
     return model
 
@@ -127,8 +127,8 @@ def _chosen(model: keras.Model, rule: Rule, pattern: structures.Structure) -> We
         raise ValueError(f"{type(rule).__name__} takes single weights. Received: structure={pattern!r}. Leave it out.")
     if rule.binary_activations and not any(is_rectified(layer) for _, layer in walk(model)):
         raise ValueError(
-            f"Binary activations take the place of rectifiers. Received: {model.name!r}, none of whose layers is one, or "
-            "ends in one: a function that `call` applies is not seen."
+            f"Binary activations take the place of rectifiers. Received: {model.name!r}, none of whose layers is one, "
+            "or ends in one: a function that `call` applies is not seen."
         )
     weights = {path: w for path, w in participating(model).items() if pattern.takes_part(w)}
     if isinstance(pattern, structures.Filter):

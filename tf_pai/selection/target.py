@@ -89,8 +89,8 @@ def _name(activation: object) -> str:
 def entry_errors(chain: list[TargetLayer], epsilon: float, radius: float) -> list[float]:
     """Returns, for each layer, the error of a single weight under which the outputs are within epsilon.
 
-    With layers W, norms s and an error e of each of a layer's n_in * n_out weights, an input of norm a and error r gives
-    an error of at most s r + e sqrt(n_in n_out) (a + r). Each of L layers may add epsilon / L to the output.
+    With layers W, norms s and an error e of each of a layer's n_in * n_out weights, an input of norm a and error r
+    gives an error of at most s r + e sqrt(n_in n_out) (a + r). Each of L layers may add epsilon / L to the output.
 
     Args:
         chain: the target's layers.
