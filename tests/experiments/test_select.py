@@ -25,9 +25,8 @@ def test_cells_are_networks_by_methods_by_k_by_seeds():
 
 
 def test_runs_and_their_proof(tmp_path, capsys):
-    config = Select(
-        methods=("hidden", "mpt_1_1", "dense"), ks=(0.5,), seeds=1, epochs=1, width=0.1, runs=str(tmp_path), batch_size=64
-    )
+    small = {"ks": (0.5,), "seeds": 1, "epochs": 1, "width": 0.1, "batch_size": 64, "runs": str(tmp_path)}
+    config = Select(methods=("hidden", "mpt_1_1", "dense"), **small)
     select.main(config)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80 and "untouched" in out and " yes " in out and "NO" not in out
