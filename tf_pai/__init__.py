@@ -20,6 +20,7 @@ import keras
 _require_tensorflow(keras.backend.backend())
 
 from tf_pai import callbacks, criteria, distributions, schedules, structures
+from tf_pai.export import ExportReport, export_saved_model, export_tflite
 from tf_pai.formulation import (
     SPARSE_SELECTION,
     SPARSE_TRAINING,
@@ -43,6 +44,7 @@ __all__ = [
     "SPARSE_SELECTION",
     "SPARSE_TRAINING",
     "TRADITIONAL",
+    "ExportReport",
     "PrunableLayer",
     "Recipe",
     "Report",
@@ -53,6 +55,8 @@ __all__ = [
     "criteria",
     "distributions",
     "find_ticket",
+    "export_saved_model",
+    "export_tflite",
     "get_masks",
     "list_methods",
     "load_masks",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
@@ -40,6 +41,32 @@ def write_whole(file: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def write_whole_folder(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a new folder beside `folder`, which takes the name `folder` when all is written, or is removed.
+
+    Args:
+        folder: the name the finished folder gets; nothing has it yet.
+
+    Example:
+        >>> import tempfile, os
+        >>> name = os.path.join(tempfile.mkdtemp(), "a")
+        >>> with write_whole_folder(name) as unfinished:
+        ...     _ = (unfinished / "b.txt").write_text("all of it")
+        >>> os.listdir(name)
+        ['b.txt']
+    """
+    target = pathlib.Path(folder)
+    unfinished = pathlib.Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield unfinished
+        os.chmod(unfinished, 0o777 & ~_umask())
+        os.rename(unfinished, target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 

@@ -1,0 +1,74 @@
+"""Runs TFLite files in a process of its own, which a file that crashes the interpreter takes down alone.
+
+A line of JSON in, a line of JSON out; arrays come and go as .npz files. It imports neither tf_pai nor Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+SECONDS = 1.0  # that a measurement of latencies takes, about
+FEWEST, MOST = 5, 300  # runs of each file
+
+
+def interpreter_class() -> Any:
+    """Returns LiteRT's interpreter, or the one in TensorFlow where the package ai-edge-litert is not installed."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        from tensorflow.lite.python.interpreter import Interpreter
+    return Interpreter
+
+
+def runner(file: str) -> Any:
+    """Returns the function {input name: array} -> {output name: array} of a file, with the default delegate."""
+    return interpreter_class()(model_path=file).get_signature_runner()
+
+
+def run(file: str, inputs: str, outputs: str) -> None:
+    """Runs a file on the arrays in `inputs`, and writes the outputs to `outputs`, both .npz."""
+    with np.load(inputs) as arrays:
+        np.savez(outputs, **runner(file)(**dict(arrays)))
+
+
+def latencies(files: list[str], inputs: str) -> list[float]:
+    """Returns the median seconds of one run of each file; runs of the files alternate."""
+    with np.load(inputs) as stored:
+        arrays = dict(stored)
+    runners = [runner(file) for file in files]
+    seconds: list[list[float]] = [[] for _ in files]
+    for run_once in runners:
+        run_once(**arrays)  # the first run decodes and allocates
+    began, rounds = time.perf_counter(), 0
+    while rounds < FEWEST or (rounds < MOST and time.perf_counter() - began < SECONDS):
+        for run_once, measured in zip(runners, seconds, strict=True):
+            start = time.perf_counter()
+            run_once(**arrays)
+            measured.append(time.perf_counter() - start)
+        rounds += 1
+    return [statistics.median(measured) for measured in seconds]
+
+
+def main() -> None:
+    """Answers requests until the input ends."""
+    answers = {"run": run, "latencies": latencies}
+    replies, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no reply
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            reply = {"result": answers[request.pop("do")](**request)}
+        except Exception as error:  # whatever it is, the one who asked has to hear of it
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
