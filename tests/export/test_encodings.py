@@ -16,7 +16,7 @@ def decoded(values, levels, encoding, shape):
     def visit(depth, node, path):
         if depth == len(levels):
             place = [0] * len(shape)
-            for axis, index in zip(encoding.order, path):
+            for axis, index in zip(encoding.order, path, strict=True):
                 if axis < len(shape):
                     place[axis] = index
                 else:

@@ -19,7 +19,7 @@ def came_back(vector, form):
 )
 @hypothesis.settings(deadline=None, max_examples=40)
 def test_round_trip(form, runs):
-    """Runs of zeros of any length, also longer than one byte says, and values between them; TensorFlow flushes subnormals."""
+    """Runs of zeros of any length, also longer than a byte says, and values between them; no subnormals: TF's are 0."""
     vector = np.concatenate([np.zeros(1, "float32"), *([0.0] * n + [v] for n, v in runs)]).astype("float32")
     np.testing.assert_array_equal(came_back(vector, form), vector)
 

@@ -74,7 +74,8 @@ def check_path(path: str | os.PathLike) -> pathlib.Path:
         raise ValueError(f"An export is written to a new path. Received: {str(path)!r}, which exists. Remove it first.")
     if not target.parent.is_dir():
         raise ValueError(
-            f"An export is written into a folder that exists. Received: {str(path)!r}. Make {str(target.parent)!r} first."
+            f"An export is written into a folder that exists. Received: {str(path)!r}. "
+            f"Make {str(target.parent)!r} first."
         )
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}."):

@@ -80,7 +80,7 @@ def candidates(array: np.ndarray) -> Iterator[Encoding]:
     yield dense(array)
     axes = tuple(range(array.ndim))
     present = array != 0
-    for last in axes:
+    for last in reversed(axes):
         order = (*(axis for axis in axes if axis != last), last)
         counts = _occupied(present.transpose(order))
         for first, leaf in ((False, True), (True, True), (True, False)):
@@ -173,7 +173,7 @@ def _occupied(present: np.ndarray) -> list[int]:
     for depth in range(present.ndim, 0, -1):
         counts.append(int(np.count_nonzero(present)))
         if depth > 1:
-            present = present.any(axis=-1)
+            present = np.asarray(present.any(axis=-1))
     return counts[::-1]
 
 

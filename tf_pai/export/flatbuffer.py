@@ -161,6 +161,7 @@ class _AligningBuilder(flatbuffers.Builder):
         if x.dtype != np.uint8:
             return super().CreateNumpyVector(x)
         self.StartVector(1, x.size, _ALIGNMENT)
-        self.head = self.head - x.size
-        self.Bytes[self.head : self.head + x.size] = x.tobytes()
+        start = self.head - x.size  # type: ignore[has-type]
+        self.head = start
+        self.Bytes[start : start + x.size] = x.tobytes()
         return self.EndVector()

@@ -11,9 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from tf_pai.export.worker import read
 
 _WORKER = pathlib.Path(__file__).with_name("worker.py")
 
@@ -22,7 +25,7 @@ class _Process:
     """A worker process, started when it is first needed, and again after a crash."""
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen | None = None
+        self.process: Any = None  # a subprocess.Popen once it has started
         self.lock = threading.Lock()
 
     def ask(self, subject: str, **request: Any) -> Any:
@@ -46,8 +49,14 @@ class _Process:
     def _start(self) -> subprocess.Popen:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, "-P", str(_WORKER)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, text=True, env=environment, **pipes)
+        return subprocess.Popen(
+            command,
+            text=True,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def stop(self) -> None:
         """Ends the worker."""
@@ -76,13 +85,12 @@ def run_file(file: str | os.PathLike, inputs: dict[str, np.ndarray]) -> dict[str
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = os.path.join(folder, "inputs.npz"), os.path.join(folder, "outputs.npz")
-        np.savez(given, **inputs)
-        _process.ask(str(file), do="run", file=str(file), inputs=given, outputs=made)
-        with np.load(made) as arrays:
-            return dict(arrays)
+        np.savez(given, *inputs.values())
+        names = _process.ask(str(file), do="run", file=str(file), inputs=given, names=list(inputs), outputs=made)
+        return read(made, names)
 
 
-def time_files(files: list[str], inputs: dict[str, np.ndarray]) -> list[float]:
+def time_files(files: Sequence[str | os.PathLike], inputs: dict[str, np.ndarray]) -> list[float]:
     """Returns the median seconds that each TFLite file takes for `inputs`; runs of the files alternate.
 
     Raises:
@@ -90,6 +98,6 @@ def time_files(files: list[str], inputs: dict[str, np.ndarray]) -> list[float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         given = os.path.join(folder, "inputs.npz")
-        np.savez(given, **inputs)
-        names = [str(file) for file in files]
-        return _process.ask(" or ".join(names), do="latencies", files=names, inputs=given)
+        np.savez(given, *inputs.values())
+        paths = [str(file) for file in files]
+        return _process.ask(" or ".join(paths), do="latencies", files=paths, inputs=given, names=list(inputs))

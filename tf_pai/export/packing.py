@@ -1,4 +1,4 @@
-"""A vector with many zeros as kept values and positions, packed with NumPy, unpacked with TensorFlow's own operations."""
+"""A vector with many zeros as kept values and positions: packed with NumPy, unpacked with TensorFlow's operations."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def write_saved_model(model: keras.Model, folder: pathlib.Path, form: str) -> Se
     except Exception as error:  # TensorFlow and a model's own code fail in a dozen ways
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"A SavedModel holds TensorFlow operations and variables only. Received: {model.name!r}, which could not be "
-            f"traced and saved: {type(error).__name__}: {reason}. Take Python code (tf.py_function) out of its layers."
+            f"A SavedModel holds TensorFlow operations and variables only. Received: {model.name!r}, which could not "
+            f"be traced and saved: {type(error).__name__}: {reason}. Take Python code (tf.py_function) out of it."
         ) from error
     return served
 

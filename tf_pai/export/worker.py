@@ -33,16 +33,22 @@ def runner(file: str) -> Any:
     return interpreter_class()(model_path=file).get_signature_runner()
 
 
-def run(file: str, inputs: str, outputs: str) -> None:
-    """Runs a file on the arrays in `inputs`, and writes the outputs to `outputs`, both .npz."""
-    with np.load(inputs) as arrays:
-        np.savez(outputs, **runner(file)(**dict(arrays)))
+def read(file: str, names: list[str]) -> dict[str, np.ndarray]:
+    """Returns {name: array} of an .npz file that holds arrays in order."""
+    with np.load(file) as stored:
+        return {name: stored[f"arr_{i}"] for i, name in enumerate(names)}
 
 
-def latencies(files: list[str], inputs: str) -> list[float]:
+def run(file: str, inputs: str, names: list[str], outputs: str) -> list[str]:
+    """Runs a file on the arrays in `inputs`, writes the outputs to `outputs`, both .npz, and returns their names."""
+    made = runner(file)(**read(inputs, names))
+    np.savez(outputs, *made.values())
+    return list(made)
+
+
+def latencies(files: list[str], inputs: str, names: list[str]) -> list[float]:
     """Returns the median seconds of one run of each file; runs of the files alternate."""
-    with np.load(inputs) as stored:
-        arrays = dict(stored)
+    arrays = read(inputs, names)
     runners = [runner(file) for file in files]
     seconds: list[list[float]] = [[] for _ in files]
     for run_once in runners:
@@ -59,7 +65,7 @@ def latencies(files: list[str], inputs: str) -> list[float]:
 
 def main() -> None:
     """Answers requests until the input ends."""
-    answers = {"run": run, "latencies": latencies}
+    answers: dict[str, Any] = {"run": run, "latencies": latencies}
     replies, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no reply
     for line in sys.stdin:
         request = json.loads(line)
