@@ -19,7 +19,8 @@ import keras
 
 _require_tensorflow(keras.backend.backend())
 
-from tf_pai import callbacks, criteria, distributions, schedules, structures
+from tf_pai import callbacks, criteria, distributions, layers, schedules, structures
+from tf_pai.compute import to_dense, to_sparse
 from tf_pai.export import ExportReport, export_saved_model, export_tflite
 from tf_pai.formulation import (
     SPARSE_SELECTION,
@@ -58,6 +59,7 @@ __all__ = [
     "export_tflite",
     "find_ticket",
     "get_masks",
+    "layers",
     "list_methods",
     "load_masks",
     "load_ticket",
@@ -76,5 +78,7 @@ __all__ = [
     "strip",
     "structures",
     "summary",
+    "to_dense",
+    "to_sparse",
     "verify",
 ]

@@ -12,17 +12,28 @@ import keras
 import numpy as np
 
 from tf_pai.files import write_whole
-from tf_pai.layers import prunable_layers, prunable_weights, weights_of, wrap_model, zero_pruned
-from tf_pai.layers.optimizers import optimizers_of
+from tf_pai.layers import (
+    DenseMask,
+    HeldMask,
+    SparseMask,
+    held_masks,
+    prunable_weights,
+    replace_layers,
+    weight_shapes,
+    wrap_model,
+    zero_pruned,
+)
+from tf_pai.layers.optimizers import parallel_slots
+from tf_pai.layers.sparse import carried_over
 from tf_pai.registry import nearest
 
 Masks = dict[str, np.ndarray]
 
 
 def masked_weights(model: keras.Layer) -> dict[str, tuple[keras.Variable, keras.Variable]]:
-    """Returns {path: (weight, mask variable)} of every weight of `model` that has a mask, in model order."""
-    pairs = {id(w): (w, mask) for layer in prunable_layers(model).values() for w, mask in layer.pairs.values()}
-    return {path: pairs[id(w)] for path, w in weights_of(model).items() if id(w) in pairs}
+    """Returns {path: (weight, mask variable)} of every dense weight of `model` that has a mask, in model order."""
+    dense = {path: held for path, held in held_masks(model).items() if isinstance(held, DenseMask)}
+    return {path: (held.weight, held.mask) for path, held in dense.items()}
 
 
 def get_masks(model: keras.Model, form: str = "bool") -> Masks:
@@ -31,7 +42,7 @@ def get_masks(model: keras.Model, form: str = "bool") -> Masks:
     Args:
         model: a pruned model; a plain one has no masks, and gives {}.
         form: "bool" for arrays of the weight's shape; "coo" for the coordinates of the kept weights, an integer array
-            of shape [nnz, rank] in the order of the flat index.
+            of shape [nnz, rank] in the order of the flat index, for layers too big to be dense.
 
     Raises:
         ValueError: `form` is neither.
@@ -45,8 +56,10 @@ def get_masks(model: keras.Model, form: str = "bool") -> Masks:
     """
     if form not in ("bool", "coo"):
         raise ValueError(f'Masks come as "bool" or "coo". Received: form={form!r}.{nearest(form, ["bool", "coo"])}')
-    masks = {path: mask.numpy() != 0 for path, (_, mask) in masked_weights(model).items()}
-    return masks if form == "bool" else {path: np.argwhere(mask) for path, mask in masks.items()}
+    held = held_masks(model)
+    if form == "bool":
+        return {path: mask.as_bool() for path, mask in held.items()}
+    return {path: np.stack(np.unravel_index(mask.positions(), mask.shape), axis=-1) for path, mask in held.items()}
 
 
 def set_masks(model: keras.Model, masks: Masks) -> keras.Model:
@@ -54,7 +67,8 @@ def set_masks(model: keras.Model, masks: Masks) -> keras.Model:
 
     Args:
         model: a pruned model (its other masks stay), or a plain one: then the weights named in `masks` get masks, and
-            what is returned is a new model unless `model` is subclassed.
+            what is returned is a new model unless `model` is subclassed; so too where a sparse layer gets another
+            number of weights. Of a sparse layer, weights that stay keep values and slots, others start at zero.
         masks: {path: array of the weight's shape, or coordinates [nnz, rank] of the kept weights}.
 
     Raises:
@@ -67,60 +81,75 @@ def set_masks(model: keras.Model, masks: Masks) -> keras.Model:
         >>> tf_pai.sparsity(model)
         0.5
     """
-    variables = weights_of(model)
-    checked = {path: _checked_mask(path, mask, variables) for path, mask in masks.items()}
-    if not set(checked) <= set(masked_weights(model)):
-        model = wrap_model(model, checked)
-    pairs = masked_weights(model)
+    shapes = weight_shapes(model)
+    held = held_masks(model)
+    sparse = {path for path, mask in held.items() if isinstance(mask, SparseMask)}
+    checked = {path: _checked_mask(path, mask, shapes, path in sparse) for path, mask in masks.items()}
+    moved = {path: flat for path, flat in checked.items() if path in sparse}
+    for path, flat in moved.items():
+        if not flat.size:
+            raise ValueError(
+                f"A sparse layer keeps one weight at least. Received: none for {path!r}. Empty tf_pai.to_dense(model)."
+            )
+    if not set(checked) <= set(held):
+        model = wrap_model(model, [path for path in checked if path not in moved])
+    model = _resized(model, {path: flat for path, flat in moved.items() if flat.size != held[path].kept()})
+    held = held_masks(model)
     for path, mask in checked.items():
-        weight, mask_variable = pairs[path]
-        mask_variable.assign(mask.astype("float32"))
-        weight.assign(zero_pruned(weight.value, mask_variable.value))
+        _set_mask(model, held[path], mask)
     project_slots(model)
     return model
 
 
-def _checked_mask(path: str, mask: Any, variables: dict[str, keras.Variable]) -> np.ndarray:
-    if path not in variables:
-        raise ValueError(
-            f"A mask belongs to a weight of the model. Received: {path!r}.{nearest(path, list(variables))}"
-        )
-    shape, mask = tuple(variables[path].shape), np.asarray(mask)
+def _set_mask(model: keras.Model, held: HeldMask, mask: np.ndarray) -> None:
+    if isinstance(held, SparseMask):
+        old = held.positions()
+        for slot in parallel_slots(getattr(model, "optimizer", None), held.weight):
+            slot.assign(carried_over(slot.numpy(), old, mask))
+        held.layer.set_positions(mask)
+    elif isinstance(held, DenseMask):
+        held.mask.assign(mask.astype("float32"))
+        held.weight.assign(zero_pruned(held.weight.value, held.mask.value))
+
+
+def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
+    """The model with sparse layers that have places for other numbers of weights."""
+    held = held_masks(model)
+    flat_of = {id(held[path].layer): flat for path, flat in moved.items()}  # type: ignore[attr-defined]
+    if not flat_of:
+        return model
+    return replace_layers(
+        model, lambda layer, copy: layer.resized(flat_of[id(layer)]) if id(layer) in flat_of else copy
+    )
+
+
+def _checked_mask(path: str, mask: Any, shapes: dict[str, tuple[int, ...]], is_sparse: bool) -> np.ndarray:
+    """A boolean mask; of a sparse layer, the rising row-major positions of what is kept."""
+    if path not in shapes:
+        raise ValueError(f"A mask belongs to a weight of the model. Received: {path!r}.{nearest(path, list(shapes))}")
+    shape, mask = shapes[path], np.asarray(mask)
     if mask.shape != shape and mask.ndim == 2 and mask.shape[1] == len(shape) and mask.dtype.kind in "iu":
-        return from_coordinates(path, mask, shape)
+        if mask.size and ((mask < 0).any() or (mask >= np.array(shape)).any()):
+            raise ValueError(f"Coordinates lie inside the weight's shape, {shape}. Received: others for {path!r}.")
+        flat = np.unique(np.ravel_multi_index(tuple(mask.T), shape))
+        return flat if is_sparse else _at_positions(flat, shape)
     if mask.shape != shape:
         raise ValueError(f"A mask has its weight's shape, {shape}. Received: shape {mask.shape} for {path!r}.")
     if not np.isin(mask, (0, 1)).all():
         raise ValueError(f"A mask holds zeros and ones. Received: other values for {path!r}.")
-    return mask.astype(bool)
+    return np.flatnonzero(mask) if is_sparse else mask.astype(bool)
 
 
-def from_coordinates(path: str, coordinates: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the boolean mask of `shape` that is True at `coordinates` [nnz, rank].
-
-    Raises:
-        ValueError: a coordinate outside `shape`; the message names `path`.
-    """
-    if coordinates.size and ((coordinates < 0).any() or (coordinates >= np.array(shape)).any()):
-        raise ValueError(f"Coordinates lie inside the weight's shape, {shape}. Received: others for {path!r}.")
+def _at_positions(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     mask = np.zeros(shape, bool)
-    mask[tuple(coordinates.T)] = True
+    mask.flat[flat] = True
     return mask
 
 
 def project_slots(model: keras.Model) -> None:
     """Sets optimizer slots (moments, averages, accumulators) to zero at pruned places: they may date from before."""
-    masks = {id(weight): mask for weight, mask in masked_weights(model).values()}
-    for optimizer in optimizers_of(getattr(model, "optimizer", None)):
-        own = [masks.get(id(weight)) for weight in optimizer._trainable_variables] if optimizer.built else []
-        for slots in list(vars(optimizer).values()):
-            if isinstance(slots, list) and len(slots) == len(own) and slots is not optimizer._trainable_variables:
-                _project(slots, own)
-
-
-def _project(slots: list[Any], masks: list[keras.Variable | None]) -> None:
-    for slot, mask in zip(slots, masks, strict=True):
-        if mask is not None and getattr(slot, "shape", None) == mask.shape:
+    for weight, mask in masked_weights(model).values():
+        for slot in parallel_slots(getattr(model, "optimizer", None), weight):
             slot.assign(zero_pruned(slot.value, mask.value))
 
 
@@ -139,19 +168,19 @@ def sparsity(model: keras.Model) -> float:
         >>> tf_pai.sparsity(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]))
         0.0
     """
-    masks = connections(model).values()
-    total = sum(mask.size for mask in masks)
-    return 1.0 - sum(int(mask.sum()) for mask in masks) / total if total else 0.0
+    masks = [mask for mask in held_masks(model).values() if len(mask.shape) >= 2]
+    total = sum(math.prod(mask.shape) for mask in masks)
+    return 1.0 - sum(mask.kept() for mask in masks) / total if total else 0.0
 
 
 def verify(model: keras.Model) -> bool:
-    """Proves that every pruned weight is exactly zero.
+    """Proves that every pruned weight is exactly zero; in a sparse layer, that what is kept lies inside the kernel.
 
     Returns:
         True.
 
     Raises:
-        ValueError: some pruned weight is not zero; the message names the first one.
+        ValueError: some pruned weight is not zero, or a structure is damaged; the message names the first one.
 
     Example:
         >>> import keras, tf_pai
@@ -159,6 +188,8 @@ def verify(model: keras.Model) -> bool:
         >>> tf_pai.verify(tf_pai.prune_at_init(model, "random", 0.5, seed=0))
         True
     """
+    for held in held_masks(model).values():
+        held.positions()
     for path, (weight, mask) in masked_weights(model).items():
         alive = np.argwhere((mask.numpy() == 0) & (weight.numpy() != 0))
         if len(alive):
@@ -181,14 +212,21 @@ def save_masks(model: keras.Model, file: str | os.PathLike) -> None:
     Raises:
         ValueError: the model has no masks.
     """
-    masks = get_masks(model)
+    masks = held_masks(model)
     if not masks:
         raise ValueError("Masks are saved from a pruned model. Received: a model without masks. Prune it first.")
     arrays: dict[str, Any] = {"paths": np.array(list(masks))}
     for i, mask in enumerate(masks.values()):
-        arrays[f"shape{i}"], arrays[f"bits{i}"] = np.array(mask.shape), np.packbits(mask)
+        arrays[f"shape{i}"], arrays[f"bits{i}"] = np.array(mask.shape), _packed(mask)
     with write_whole(file) as stream:
         np.savez_compressed(stream, **arrays)
+
+
+def _packed(mask: HeldMask) -> np.ndarray:
+    """One bit per weight, as `np.packbits` orders them; a mask of one byte per weight may be too big to exist."""
+    bits, flat = np.zeros(-(-math.prod(mask.shape) // 8), np.uint8), mask.positions()
+    np.bitwise_or.at(bits, flat >> 3, np.right_shift(128, flat & 7).astype(np.uint8))
+    return bits
 
 
 def read_masks(file: str | os.PathLike) -> Masks:
@@ -230,11 +268,11 @@ def load_masks(model: keras.Model, file: str | os.PathLike) -> keras.Model:
         ValueError: the file is no mask file, or does not fit the model.
     """
     masks = read_masks(file)
-    known = weights_of(model)
+    known = weight_shapes(model)
     if set(masks) <= set(known):
         return set_masks(model, masks)
-    candidates = list(masked_weights(model)) or list(prunable_weights(model))
-    shapes = [tuple(known[path].shape) for path in candidates]
+    candidates = list(held_masks(model)) or list(prunable_weights(model))
+    shapes = [known[path] for path in candidates]
     if shapes != [mask.shape for mask in masks.values()]:
         missing = next(path for path in masks if path not in known)
         raise ValueError(

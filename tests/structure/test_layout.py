@@ -15,7 +15,7 @@ LEVELS = [
     ["masks", "records", "topk"],
     ["structures", "distributions", "criteria", "schedules"],
     ["analysis", "reporting", "export"],
-    ["training"],
+    ["training", "compute"],
     ["static"],
     ["callbacks"],
     ["selection"],

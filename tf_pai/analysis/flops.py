@@ -6,12 +6,10 @@ import collections
 import dataclasses
 
 import keras
-import numpy as np
 
 from tf_pai.analysis.calls import Call, layer_calls
 from tf_pai.analysis.work import Work, size_of, work_of
-from tf_pai.layers import prunable_weights, walk, weights_of
-from tf_pai.masks import masked_weights
+from tf_pai.layers import kept_counts, prunable_weights, walk, weight_shapes, weights_of
 from tf_pai.registry import nearest
 
 UNKNOWN = "unknown layer: each weight counted once"
@@ -105,8 +103,7 @@ def count_flops(model: keras.Model, densities: dict[str, float] | None = None) -
 
     Differs from the paper in: recurrent, attention and einsum layers, which it does not have, are counted too.
     """
-    weights = weights_of(model)
-    sizes = {path: size_of(variable.shape) for path, variable in weights.items()}
+    sizes = {path: size_of(shape) for path, shape in weight_shapes(model).items()}
     kept = _kept_counts(model) if densities is None else _counts(densities, sizes)
     calls, notes = _calls(model)
     uses = _Uses(model)
@@ -167,7 +164,7 @@ def _calls(model: keras.Model) -> tuple[list[Call], list[str]]:
 
 
 def _kept_counts(model: keras.Model) -> dict[str, float]:
-    return {path: int(np.count_nonzero(mask.numpy())) for path, (_, mask) in masked_weights(model).items()}
+    return {path: kept for path, (kept, _) in kept_counts(model).items()}
 
 
 def _counts(densities: dict[str, float], sizes: dict[str, int]) -> dict[str, float]:

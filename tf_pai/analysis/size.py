@@ -6,8 +6,7 @@ import keras
 import numpy as np
 
 from tf_pai.analysis.work import size_of
-from tf_pai.layers import weights_of
-from tf_pai.masks import masked_weights
+from tf_pai.layers import kept_counts, weight_shapes, weights_of
 
 
 def stored_bytes(model: keras.Model, densities: dict[str, float] | None = None) -> tuple[float, float]:
@@ -26,11 +25,11 @@ def stored_bytes(model: keras.Model, densities: dict[str, float] | None = None) 
     Reference: Evci et al. 2020, "Rigging the lottery", the counting code of its authors.
     """
     if densities is None:
-        masks = {path: mask.numpy() for path, (_, mask) in masked_weights(model).items()}
-        densities = {path: np.count_nonzero(mask) / mask.size for path, mask in masks.items()}
+        densities = {path: kept / size for path, (kept, size) in kept_counts(model).items()}
     dense, sparse = 0, 0.0
+    shapes = weight_shapes(model)
     for path, variable in weights_of(model).items():
-        size, width = size_of(variable.shape), keras.backend.standardize_dtype(variable.dtype)
+        size, width = size_of(shapes[path]), keras.backend.standardize_dtype(variable.dtype)
         bytes_each = np.dtype("uint16" if width == "bfloat16" else width).itemsize
         density = densities.get(path, 1.0)
         dense += size * bytes_each

@@ -24,6 +24,25 @@ def optimizers_of(optimizer: Any) -> list[Any]:
     return [leaf for child in children for leaf in optimizers_of(child)]
 
 
+def parallel_slots(optimizer: Any, weight: Any) -> list[Any]:
+    """Returns the variables of the weight's shape that an optimizer holds for it in lists that run parallel to its own.
+
+    Args:
+        optimizer: any Keras optimizer, or None.
+        weight: a weight.
+    """
+    found = []
+    for leaf in optimizers_of(optimizer):
+        known = leaf._trainable_variables if leaf.built else []
+        place = next((i for i, other in enumerate(known) if other is weight), None)
+        for slots in list(vars(leaf).values()) if place is not None else ():
+            if isinstance(slots, list) and len(slots) == len(known) and slots is not known:
+                slot = slots[place]
+                if getattr(slot, "shape", None) == weight.shape and hasattr(slot, "assign"):
+                    found.append(slot)
+    return found
+
+
 def averages_of(optimizer: Any, variable: Any) -> list[keras.Variable]:
     """Returns the moving averages of a weight that an optimizer with `use_ema` holds.
 

@@ -54,7 +54,8 @@ def unwrapped(layer: Any) -> Any:
 
 
 def _is_auto_named(layer: keras.Layer) -> bool:
-    return re.fullmatch(rf"{to_snake_case(type(layer).__name__)}(_\d+)?", layer.name) is not None
+    kind = getattr(layer, "stands_for", type(layer))  # a sparse layer is called what its plain form was called
+    return re.fullmatch(rf"{to_snake_case(kind.__name__)}(_\d+)?", layer.name) is not None
 
 
 def attribute_paths(layer: keras.Layer) -> dict[int, str]:
@@ -117,12 +118,12 @@ def _walk(layer: keras.Layer, path: str, seen: set[int], names_are_kept: bool) -
 
 
 def weights_of(layer: keras.Layer) -> dict[str, keras.Variable]:
-    """Returns {path: variable} of every weight under `layer`, in model order, each once; masks excepted."""
+    """Returns {path: variable} of every weight under `layer`, in model order, each once; masks and structures excepted."""
     return {path: variable for path, _, variable in owned_weights(layer)}
 
 
 def owned_weights(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer, keras.Variable]]:
-    """Yields (path, the layer that owns it, variable) of every weight under `layer`, masks excepted.
+    """Yields (path, the layer that owns it, variable) of every weight under `layer`, masks and structures excepted.
 
     A variable that a layer shares with one of the layers it holds (a tied embedding, SpectralNormalization's kernel)
     belongs to the inner one.
@@ -133,6 +134,7 @@ def owned_weights(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer, keras.
         if unwrapped(owner) is not owner:  # what a PrunableLayer itself owns are masks
             continue
         of_children = {id(variable) for child in owner._layers for variable in child.variables}
+        of_children |= {id(variable) for variable in getattr(owner, "structure_variables", ())}
         for variable in owner._trainable_variables + owner._non_trainable_variables:
             if id(variable) not in seen | of_children:
                 seen.add(id(variable))

@@ -58,9 +58,15 @@ def _copy_weights(copies: dict[int, tuple[Any, Any]]) -> None:
                 old, new = unwrapped(old), unwrapped(new)
             if old.built and not new.built:
                 new.build_from_config(old.get_build_config())
+            if _shapes(old) != _shapes(new):  # made of `old` in another form, with its weights
+                continue
             for source, target in zip(old.variables, new.variables, strict=True):
                 target.assign(source)
                 target.trainable = source.trainable
+
+
+def _shapes(layer: keras.Layer) -> list[tuple]:
+    return [tuple(variable.shape) for variable in layer.variables]
 
 
 def _carry_over_class(old: keras.Model, new: keras.Model, copies: dict[int, tuple[Any, Any]]) -> None:

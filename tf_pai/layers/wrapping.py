@@ -11,6 +11,7 @@ from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
 from tf_pai.layers.paths import attribute_paths, is_graph, unwrapped, walk, weights_of
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
 from tf_pai.layers.rebuilding import copy_layer, rebuild
+from tf_pai.layers.sparse import SparseKernel
 
 Change = Callable[[keras.Layer], keras.Layer]
 _OF_THE_LAYER = ("layer", "name", "dtype", "trainable")  # what a wrapper's config takes from the layer it wraps
@@ -114,7 +115,7 @@ def strip(model: keras.Model) -> keras.Model:
 
 
 def _unwrapped_copy(layer: Any) -> Any:
-    return copy_layer(unwrapped(layer))
+    return layer.to_dense() if isinstance(layer, SparseKernel) else copy_layer(unwrapped(layer))
 
 
 def _unwrapped_in_place(model: keras.Model) -> keras.Model:
@@ -125,6 +126,8 @@ def _unwrapped_in_place(model: keras.Model) -> keras.Model:
 
 
 def _bare(layer: keras.Layer) -> keras.Layer:
+    if isinstance(layer, SparseKernel):
+        return layer.to_dense()
     if isinstance(layer, PrunableLayer):
         for variable, _ in layer.pairs.values():
             variable.constraint = variable.constraint.user
@@ -134,6 +137,11 @@ def _bare(layer: keras.Layer) -> keras.Layer:
 def prunable_layers(model: keras.Layer) -> dict[str, PrunableLayer]:
     """Returns {path: layer} of the PrunableLayers of a model."""
     return {path: layer for path, layer in walk(model) if isinstance(layer, PrunableLayer)}
+
+
+def sparse_layers(model: keras.Layer) -> dict[str, SparseKernel]:
+    """Returns {path: layer} of the layers of a model that hold their kept weights only."""
+    return {path: layer for path, layer in walk(model) if isinstance(layer, SparseKernel) and layer.built}
 
 
 # Subclassed models: the user's object and class are kept, the layers it holds are replaced where it holds them.
@@ -198,6 +206,8 @@ class _SubclassedModel(keras.Model):
             if isinstance(child, PrunableLayer):
                 options = {k: v for k, v in child.get_config().items() if k not in _OF_THE_LAYER}
                 wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "options": options}
+            elif isinstance(child, SparseKernel):
+                wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "layer": child.get_config()}
         this_class = type(self)
         self.__class__ = self._tf_pai_plain_class
         try:
@@ -224,7 +234,8 @@ class _SubclassedModel(keras.Model):
             wrapping = wrapped.get(names.get(id(layer)))
             if wrapping is None:
                 return layer
-            return keras.saving.get_registered_object(wrapping["class"])(layer, **wrapping["options"])
+            kind = keras.saving.get_registered_object(wrapping["class"])
+            return kind.from_config(wrapping["layer"]) if "layer" in wrapping else kind(layer, **wrapping["options"])
 
         _replace_children(plain, rewrapped)
         _remember_wrapping(plain)

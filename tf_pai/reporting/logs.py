@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tf_pai.files import write_whole
-from tf_pai.masks import masked_weights
+from tf_pai.layers import kept_counts, weight_shapes
 from tf_pai.masks import sparsity as sparsity_of
 from tf_pai.reporting.document import plain
 from tf_pai.reporting.scalars import write_scalar
@@ -118,9 +118,10 @@ class SparsityTensorBoard(keras.callbacks.Callback):
         """Writes "sparsity" and "sparsity/<path>"."""
         with self.writer.as_default(step=epoch):
             write_scalar("sparsity", sparsity_of(self.model))
-            for path, (_, mask) in masked_weights(self.model).items():
-                if len(mask.shape) >= 2:
-                    write_scalar(f"sparsity/{path}", 1.0 - tf.reduce_mean(mask.value))
+            shapes = weight_shapes(self.model)
+            for path, (kept, size) in kept_counts(self.model).items():
+                if len(shapes[path]) >= 2:
+                    write_scalar(f"sparsity/{path}", 1.0 - kept / size)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Closes the writer."""

@@ -6,12 +6,10 @@ import importlib.metadata
 import platform
 
 import keras
-import numpy as np
 
 from tf_pai.analysis import Connectivity, ModelFlops, connectivity, count_flops, stored_bytes
 from tf_pai.analysis.work import size_of
-from tf_pai.layers import prunable_weights, weights_of
-from tf_pai.masks import masked_weights
+from tf_pai.layers import held_masks, kept_counts, prunable_weights, weight_shapes
 from tf_pai.masks import sparsity as sparsity_of
 from tf_pai.records import Record, record_of, tables_of
 from tf_pai.reporting.document import Report, Row
@@ -44,7 +42,7 @@ def report(model: keras.Model) -> Report:
         asked=record.sparsity if record else None,
         sparsity=sparsity_of(model),
         effective_sparsity=alive.effective_sparsity,
-        parameters=sum(size_of(variable.shape) for variable in weights_of(model).values()),
+        parameters=sum(size_of(shape) for shape in weight_shapes(model).values()),
         flops_dense=flops.dense,
         flops_sparse=flops.sparse,
         bytes_dense=dense_bytes,
@@ -74,21 +72,20 @@ def summary(model: keras.Model) -> Report:
 
 def _connectivity(model: keras.Model) -> Connectivity:
     """A plain model has no dead units: that needs no walk through its graph."""
-    return connectivity(model) if masked_weights(model) else Connectivity({}, 0.0, [])
+    return connectivity(model) if held_masks(model) else Connectivity({}, 0.0, [])
 
 
 def _rows(model: keras.Model, record: Record | None, flops: ModelFlops, alive: Connectivity) -> list[Row]:
-    masks = {path: mask.numpy() for path, (_, mask) in masked_weights(model).items()}
+    counts, shapes = kept_counts(model), weight_shapes(model)
     asked = record.asked if record else {}
-    by_weight, variables = flops.by_weight(), weights_of(model)
+    by_weight = flops.by_weight()
     notes = {path: layer.note for layer in flops.layers.values() for path in layer.uses}
-    wanted = set(prunable_weights(model)) | {path for path, mask in masks.items() if mask.ndim >= 2}
+    wanted = set(prunable_weights(model)) | {path for path in counts if len(shapes[path]) >= 2}
     rows = []
-    for path in (path for path in variables if path in wanted):
-        shape = tuple(variables[path].shape)
-        total = size_of(shape)
-        kept = int(np.count_nonzero(masks[path])) if path in masks else total
-        got = 1 - kept / total if path in masks else None
+    for path in (path for path in shapes if path in wanted):
+        shape = shapes[path]
+        kept, total = counts.get(path, (size_of(shape), size_of(shape)))
+        got = 1 - kept / total if path in counts else None
         dead = alive.dead.get(path.rpartition("/")[0])
         count = None if dead is None else int(dead.sum())
         dense, sparse = by_weight.get(path, (0, 0))

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_pai.compute import check_compute, to_sparse
 from tf_pai.criteria import Criterion
 from tf_pai.criteria.making import make_problem
 from tf_pai.layers import participating
@@ -57,7 +58,8 @@ def prune_at_init(
         schedule: "one_shot", "iterative:ROUNDS" (exponential), an object of `tf_pai.schedules`, or a tfmot or Keras
             schedule; default: the method's own.
         min_keep: number of weights that no layer falls below.
-        compute: "masked": pruned weights are zeros in dense arrays.
+        compute: "masked": pruned weights are zeros in dense arrays; "sparse": layers that can, hold and compute with
+            their kept weights only (see `to_sparse`).
         include: pattern or patterns (fnmatch) of paths of weights or layers to prune; default: all.
         exclude: pattern or patterns of those to leave dense.
         seed: of everything random; the same seed gives the same mask, bit for bit.
@@ -80,8 +82,7 @@ def prune_at_init(
     """
     check_model(model)
     check_randomness(seed, batches)
-    if compute != "masked":
-        raise ValueError(f'compute is "masked". Received: compute={compute!r}.')
+    check_compute(compute)
     recipe = methods.get(method)
     plan = make_plan(model, recipe, sparsity, distribution, structure, schedule, min_keep, include, exclude)
     seed = _fresh_seed() if seed is None else seed
@@ -97,6 +98,8 @@ def prune_at_init(
     remember(pruned, record)
     if recipe.transform is not None:
         recipe.transform(pruned, masks, seed)
+    if compute != "masked":
+        pruned = to_sparse(pruned)
     if verbose == 1:
         from tf_pai.reporting import summary
 

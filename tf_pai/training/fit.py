@@ -12,8 +12,7 @@ from typing import Any
 
 import keras
 
-from tf_pai.layers import weights_of
-from tf_pai.masks import get_masks
+from tf_pai.layers import kept_counts, weights_of
 from tf_pai.training import checkpoint
 from tf_pai.training.batches import batches_of
 from tf_pai.training.callbacks import OneRun, get_state, set_state
@@ -177,7 +176,7 @@ def configuration(model: keras.Model, **numbers: int) -> dict[str, Any]:
         "optimizer": keras.saving.serialize_keras_object(model.optimizer),
         "loss": keras.saving.serialize_keras_object(model.loss),
         "weights": hashlib.blake2s(json.dumps(shapes).encode()).hexdigest(),
-        "kept weights": sum(int(mask.sum()) for mask in get_masks(model).values()),
+        "kept weights": sum(kept for kept, _ in kept_counts(model).values()),
     }
     return dict(_leaves("", json.loads(json.dumps(config, default=str))))
 

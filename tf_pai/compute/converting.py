@@ -1,0 +1,111 @@
+"""Masked model <-> model whose layers hold and compute with their kept weights only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tf_pai import kernels
+from tf_pai.compute.carrying import carry_optimizer
+from tf_pai.compute.qualifying import sparse_form, why_not
+from tf_pai.layers import PrunableLayer, SparseKernel, prunable_layers, replace_layers, sparse_layers
+from tf_pai.records import record_of, remember
+from tf_pai.registry import nearest
+
+COMPUTE = ("masked", "sparse", "auto")
+
+
+def check_compute(compute: Any) -> None:
+    """Raises ValueError where `compute` is none of "masked", "sparse" and "auto"."""
+    if compute not in COMPUTE:
+        raise ValueError(
+            f"compute is one of {', '.join(map(repr, COMPUTE))}. Received: compute={compute!r}."
+            f"{nearest(str(compute), list(COMPUTE))}"
+        )
+
+
+def to_sparse(model: keras.Model) -> keras.Model:
+    """Returns the model with layers that hold, train and compute with their kept weights only.
+
+    Dense, Conv2D and EinsumDense layers whose kernel has a mask are converted: the kernel becomes a vector of the kept
+    values, and so do its optimizer slots. Layers that the native kernels do not compute (groups, dilation, channels
+    first, a constraint that needs the whole matrix, a mask on the bias) stay as they are. Without a C++ compiler
+    nothing is converted, with one warning.
+
+    Args:
+        model: a pruned model. A Sequential or functional one is rebuilt, and left untouched; in a subclassed one,
+            layers are replaced in place, and it is returned itself.
+
+    Returns:
+        A model of the same outputs, compiled if `model` was, its optimizer where it was.
+
+    Raises:
+        ValueError: the model has no masks.
+
+    Example:
+        >>> import keras, tf_pai
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="fc")])
+        >>> sparse = tf_pai.to_sparse(tf_pai.prune_at_init(model, "magnitude", 0.75))
+        >>> tf_pai.sparsity(sparse), tf_pai.get_masks(sparse)["fc/kernel"].shape
+        (0.75, (8, 4))
+    """
+    if not prunable_layers(model) and not sparse_layers(model):
+        raise ValueError(
+            f"to_sparse takes a pruned model. Received: {model.name!r} without masks. Call tf_pai.prune_at_init first, "
+            "or build it of tf_pai.layers.SparseDense."
+        )
+    if not kernels.available():
+        return model
+    return _converted(model, lambda layer: sparse_form(layer) if why_not(layer) is None else None)
+
+
+def to_dense(model: keras.Model) -> keras.Model:
+    """Returns the model with masked dense layers in place of sparse ones: what `to_sparse` was called on.
+
+    Args:
+        model: a model with sparse layers. A Sequential or functional one is rebuilt, and left untouched; in a
+            subclassed one, layers are replaced in place, and it is returned itself.
+
+    Example:
+        >>> import keras, tf_pai
+        >>> layer = tf_pai.layers.SparseDense(4, density=0.25, name="fc")
+        >>> model = tf_pai.to_dense(keras.Sequential([keras.Input((8,)), layer]))
+        >>> model.get_layer("fc").kernel.shape, tf_pai.sparsity(model)
+        (TensorShape([8, 4]), 0.75)
+    """
+    return _converted(model, _masked_form)
+
+
+def _masked_form(layer: Any) -> PrunableLayer | None:
+    if not isinstance(layer, SparseKernel):
+        return None
+    masked = PrunableLayer(layer.to_dense())
+    (path,) = masked.pairs
+    masked.set_masks({path: layer.as_bool()})
+    return masked
+
+
+def _converted(model: keras.Model, form: Callable[[Any], keras.Layer | None]) -> keras.Model:
+    """The model with `form(layer)` in place of each layer for which that is one."""
+    changed = []
+
+    def change(layer: Any, copy: Any) -> Any:
+        new = form(layer)
+        if new is None:
+            return copy
+        changed.append(layer)
+        return new
+
+    converted = replace_layers(model, change)
+    if not changed:
+        return converted
+    if converted is not model:
+        carry_optimizer(model, converted)
+    record = record_of(model)
+    if record is not None:
+        remember(converted, record)
+    return converted
+
+

@@ -1,0 +1,56 @@
+"""Which layers can compute with their kept weights only, and what they become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_pai.layers import PrunableLayer, SparseConv2D, SparseDense, SparseEinsumDense, SparseKernel
+from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
+
+FORMS: dict[type, type[SparseKernel]] = {form.stands_for: form for form in (SparseDense, SparseConv2D, SparseEinsumDense)}
+_BY_WEIGHT = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)  # sums over single weights
+
+
+def why_not(layer: Any) -> str | None:
+    """Returns why a layer cannot compute with its kept weights only, or None where it can.
+
+    Args:
+        layer: any layer, or operation of a graph.
+    """
+    if type(layer) is not PrunableLayer or not layer.pairs:
+        return "it has no mask, or one that is being learned or updated"
+    inner = layer.layer
+    if type(inner) not in FORMS:
+        return f"there is no sparse form of {type(inner).__name__}"
+    if [weight is inner._kernel for weight, _ in layer.pairs.values()] != [True]:
+        return "its bias has a mask too"
+    if getattr(inner, "quantization_mode", None) or getattr(inner, "lora_enabled", False):
+        return "it is quantized, or has LoRA"
+    if not layer.mask_gradients:
+        return "its gradient is not masked"
+    return _why_not_kernel(inner, next(iter(layer.pairs.values()))[1])
+
+
+def _why_not_kernel(inner: Any, mask: keras.Variable) -> str | None:
+    if isinstance(inner, keras.layers.Conv2D) and not plain_convolution(inner):
+        return "it has groups, dilation or channels first"
+    if isinstance(inner, keras.layers.EinsumDense) and not is_matrix_product(inner.equation):
+        return "its equation is no matrix product"
+    if inner.kernel_regularizer is not None and type(inner.kernel_regularizer) not in _BY_WEIGHT:
+        return "its regularizer may need the whole kernel"
+    if inner.kernel_constraint is not None and type(inner.kernel_constraint) is not keras.constraints.NonNeg:
+        return "its constraint needs the whole kernel"
+    if inner._kernel.dtype != "float32":
+        return f"its weights are {inner._kernel.dtype}"
+    if not np.any(mask.numpy()):
+        return "it keeps no weight"
+    return None
+
+
+def sparse_form(layer: PrunableLayer) -> SparseKernel:
+    """Returns the sparse form, with its weights, of a PrunableLayer that qualifies."""
+    mask = next(iter(layer.pairs.values()))[1]
+    return FORMS[type(layer.layer)].from_dense(layer.layer, np.flatnonzero(mask.numpy()))

@@ -1,0 +1,79 @@
+"""Random places and initial values of the kept weights of a layer that is sparse from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+SPREADS = ("uniform", "fan_in")
+_NEED_THE_MATRIX = (keras.initializers.Orthogonal, keras.initializers.Identity, keras.initializers.STFT)
+
+
+def draw_positions(rows: int, cols: int, density: float, spread: str, seed: int | None = None) -> np.ndarray:
+    """Returns random row-major positions in a matrix, int64 [nnz], rising; nothing of the matrix' size is made.
+
+    Args:
+        rows: inputs.
+        cols: outputs.
+        density: fraction that is kept: round(density * rows * cols) weights, one at least.
+        spread: "uniform": each weight as likely as any other; "fan_in": each output keeps as many inputs, to one.
+        seed: the same seed gives the same positions; None: one of NumPy's global generator.
+
+    Example:
+        >>> draw_positions(4, 2, 0.5, "fan_in", seed=0).size
+        4
+    """
+    rng = np.random.default_rng(int(np.random.randint(2**31)) if seed is None else seed)
+    count = max(1, round(density * rows * cols))
+    if spread == "uniform":
+        return _distinct(rng, rows * cols, count)
+    each = np.full(cols, count // cols)
+    each[rng.permutation(cols)[: count % cols]] += 1
+    row_of = np.concatenate([rng.choice(rows, n, replace=False, shuffle=False) for n in each])
+    return np.sort(row_of.astype(np.int64) * cols + np.repeat(np.arange(cols), each))
+
+
+def _distinct(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
+    """`count` distinct integers below `size`, rising, each set as likely as any other."""
+    if count > size // 2:
+        return np.delete(np.arange(size), _distinct(rng, size, size - count))
+    found = np.zeros(0, np.int64)
+    while found.size < count:
+        found = np.union1d(found, rng.integers(size, size=count - found.size + count // 50 + 8))
+    return np.delete(found, rng.permutation(found.size)[: found.size - count])
+
+
+def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float, nnz: int, layer: str) -> Any:
+    """Returns an initializer of the vector of kept values that acts as `initializer` does on a dense kernel.
+
+    One that scales by fans scales by the mean number of kept weights of an input or output.
+
+    Args:
+        initializer: the layer's own.
+        fans: inputs of a unit and outputs of an input, of the dense kernel.
+        density: fraction of these that is kept.
+        nnz: number of kept weights.
+        layer: the layer's class, for the message.
+
+    Raises:
+        ValueError: an initializer of whole matrices.
+    """
+    initializer = keras.initializers.get(initializer)
+    if isinstance(initializer, _NEED_THE_MATRIX):
+        name = type(initializer).__name__
+        raise ValueError(
+            f"{layer} initializes its kept weights only. Received: kernel_initializer={name}, which needs the whole "
+            'matrix. Choose one of single weights, such as "he_normal".'
+        )
+    if not isinstance(initializer, keras.initializers.VarianceScaling) or not nnz:
+        return initializer
+    inputs, outputs = fans
+    fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[initializer.mode]
+    return keras.initializers.VarianceScaling(  # a vector's fans are its length
+        scale=initializer.scale * nnz / max(fan * density, 1.0),
+        mode="fan_in",
+        distribution=initializer.distribution,
+        seed=initializer.seed,
+    )

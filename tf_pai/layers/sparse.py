@@ -1,0 +1,342 @@
+"""A layer's kernel as its kept values and where they are; the dense kernel never exists."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common.variables import AutocastScope
+
+from tf_pai import kernels
+from tf_pai.kernels import SparseStructure
+from tf_pai.layers.optimizers import optimizers_of
+from tf_pai.layers.positions import SPREADS, draw_positions, initializer_of_kept
+from tf_pai.layers.projection import ReadAs
+from tf_pai.registry import nearest
+
+ARRAYS = tuple(field.name for field in dataclasses.fields(SparseStructure)[1:])
+OWN_OPTIONS = ("density", "distribution", "seed")
+NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
+
+
+class SparseKernel:
+    """Mixed into a Keras layer with a kernel, makes `kernel` a vector of the kept values, in row-major order.
+
+    These are all that is trained of the kernel: gradients and optimizer slots have one entry for each. Where they are
+    is held in non-trainable weights, which are saved with the model. Native kernels compute in float32, whatever the
+    type of the activations; where they are not available, or in float64, the layer computes with a dense kernel that
+    is made anew in each call.
+
+    Attributes:
+        stands_for: the Keras layer that it is a sparse form of.
+        kernel_shape: shape of the dense kernel.
+    """
+
+    stands_for: type[keras.Layer]
+    kernel_shape: tuple[int, ...]
+
+    def _set_options(self, density: float, distribution: str, seed: int | None) -> None:
+        name = type(self).__name__
+        is_number = isinstance(density, (int, float)) and not isinstance(density, bool)
+        if not is_number or not 0 < density <= 1:
+            raise ValueError(f"{name} keeps a fraction of its weights, in (0, 1]. Received: density={density!r}.")
+        if distribution not in SPREADS:
+            raise ValueError(
+                f"{name} draws its kept weights by one of {', '.join(map(repr, SPREADS))}. Received: "
+                f"distribution={distribution!r}.{nearest(str(distribution), list(SPREADS))}"
+            )
+        self.density, self.distribution, self.seed = float(density), distribution, seed
+        self.supports_jit = False
+        self.__dict__["_positions"] = None  # flat positions that `build` takes in place of random ones
+
+    # Building.
+
+    def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        """Adds a weight; in place of one that is called "kernel", its kept values and their structure."""
+        if name != "kernel":
+            return super().add_weight(*args, name=name, **kwargs)  # type: ignore[misc]
+        return self._add_kernel(*args, **kwargs)
+
+    def _add_kernel(self, shape: Any, initializer: Any, **kwargs: Any) -> keras.Variable:
+        self.kernel_shape = tuple(int(length) for length in shape)
+        rows, cols = self.matrix_shape
+        flat, self.__dict__["_positions"] = self._positions, None
+        if flat is None:
+            flat = draw_positions(rows, cols, self.density, self.distribution, self.seed)
+        structure = kernels.from_flat(flat, self._structure_shape)
+        for array_name, array in structure.arrays.items():
+            variable = super().add_weight(  # type: ignore[misc]
+                shape=array.shape,
+                dtype=str(array.dtype),
+                autocast=False,
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
+                name=array_name,
+            )
+            variable.assign(array)
+            setattr(self, f"_{array_name}", variable)
+        fans = rows, cols * int(np.prod(getattr(self, "kernel_size", ())))
+        density = structure.nnz / (rows * cols)
+        initializer = initializer_of_kept(initializer, fans, density, structure.nnz, type(self).__name__)
+        options = {**kwargs, "autocast": False, "shape": (structure.nnz,), "initializer": initializer}
+        return super().add_weight(name="kernel", **options)  # type: ignore[misc]
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of the kernel as a matrix: what is summed over, and outputs."""
+        return int(np.prod(self.kernel_shape[:-1], dtype=np.int64)), self.kernel_shape[-1]
+
+    @property
+    def _structure_shape(self) -> tuple[int, ...]:
+        return self.kernel_shape
+
+    # Structure.
+
+    @property
+    def structure_variables(self) -> list[keras.Variable]:
+        """The non-trainable weights that say where the kept values are."""
+        return [getattr(self, f"_{name}") for name in ARRAYS if hasattr(self, f"_{name}")]
+
+    @property
+    def nnz(self) -> int:
+        """How many weights are kept."""
+        return int(self._kernel.shape[0])
+
+    @property
+    def structure(self) -> SparseStructure:
+        """Where the kept weights are, as NumPy arrays."""
+        arrays = (variable.numpy() for variable in self.structure_variables)
+        return SparseStructure(self._structure_shape, *arrays)
+
+    def positions(self) -> np.ndarray:
+        """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising.
+
+        Raises:
+            ValueError: the structure's arrays do not belong together, or lead outside the kernel.
+        """
+        return checked_positions(self._row_ptr.numpy(), self._col_idx.numpy(), self.matrix_shape, self.nnz, self.path)
+
+    def as_bool(self) -> np.ndarray:
+        """Returns the mask as booleans of the dense kernel's shape."""
+        mask = np.zeros(self.kernel_shape, bool)
+        mask.flat[self.positions()] = True
+        return mask
+
+    def set_positions(self, flat: Any, values: Any = None) -> None:
+        """Moves the kept weights, as many as there are, to other places.
+
+        Args:
+            flat: row-major positions in the dense kernel, integers [nnz], none twice.
+            values: [nnz], in rising order of the positions; default: weights that stay keep theirs, others are zero.
+
+        Raises:
+            ValueError: another number of positions, or some that are out of range or there twice.
+        """
+        flat = np.sort(np.asarray(flat).astype(np.int64, casting="same_kind"))
+        if flat.shape != (self.nnz,):
+            raise ValueError(
+                f"{self.name!r} has places for {self.nnz} kept weights. Received: {flat.shape}. tf_pai.set_masks "
+                "gives it another number of them."
+            )
+        structure = kernels.from_flat(flat, self._structure_shape)
+        if values is None:
+            values = carried_over(self._kernel.numpy(), self.positions(), flat)
+        for variable, array in zip(self.structure_variables, structure.arrays.values(), strict=True):
+            variable.assign(array)
+        self._kernel.assign(values)
+
+    def dense_value(self) -> np.ndarray:
+        """Returns the dense kernel, zeros at pruned places."""
+        kernel = np.zeros(self.kernel_shape, self._kernel.numpy().dtype)
+        kernel.flat[self.positions()] = self._kernel.numpy()
+        return kernel
+
+    # Computing.
+
+    def call(self, inputs: Any) -> Any:
+        """Computes the layer."""
+        self._refuse_matrix_rules()
+        if "float64" in (self._kernel.dtype, self.compute_dtype) or not kernels.available():
+            with AutocastScope(None):
+                dense = self._dense_tensor()
+            with ReadAs([(self._kernel, tf.cast(dense, self.compute_dtype))]):
+                return super().call(inputs)  # type: ignore[misc]
+        arrays = (tf.convert_to_tensor(variable.value) for variable in self.structure_variables)
+        structure = SparseStructure(self._structure_shape, *arrays)
+        with AutocastScope(None):  # values and biases in float32, whatever the activations are
+            values, bias = self._kernel.value, None if self.bias is None else self.bias.value
+        relu = self.activation is keras.activations.relu
+        outputs = self._compute(tf.cast(inputs, "float32"), values, structure, bias, relu)
+        outputs = tf.cast(outputs, self.compute_dtype)
+        return outputs if relu or self.activation is None else self.activation(outputs)
+
+    def _compute(self, inputs: Any, values: Any, structure: SparseStructure, bias: Any, relu: bool) -> tf.Tensor:
+        raise NotImplementedError
+
+    def _dense_tensor(self) -> tf.Tensor:
+        """The dense kernel as a function of the kept values."""
+        rows, cols = self.matrix_shape
+        pointers = tf.cast(self._row_ptr.value, "int64")
+        row_of = tf.repeat(tf.range(rows, dtype="int64"), pointers[1:] - pointers[:-1])
+        flat = row_of * cols + tf.cast(self._col_idx.value, "int64")
+        dense = tf.scatter_nd(flat[:, None], self._kernel.value, tf.constant([rows * cols], "int64"))
+        return tf.reshape(dense, self.kernel_shape)
+
+    def _refuse_matrix_rules(self) -> None:
+        context = self._get_call_context()
+        for optimizer in optimizers_of(getattr(context.entry_layer, "optimizer", None)) if context.training else ():
+            if isinstance(optimizer, NEEDS_MATRIX):
+                name = type(optimizer).__name__
+                raise ValueError(
+                    f"{name} reads rows and columns of a weight, and a sparse layer trains a vector of its kept "
+                    f"values. Received: {name} for sparse {self.name!r}. Train tf_pai.to_dense(model), or with another "
+                    "optimizer."
+                )
+
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        """Raises ValueError: the product of two small matrices is dense."""
+        raise ValueError(
+            f"LoRA adds a dense matrix. Received: enable_lora on sparse {self.name!r}. Call it on tf_pai.strip(model)."
+        )
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Raises ValueError: the native kernels compute in float32."""
+        raise ValueError(
+            f"Sparse layers compute in float32. Received: quantize on sparse {self.name!r}. Call it on "
+            "tf_pai.strip(model)."
+        )
+
+    # Files hold the rows' pointers and the columns; the other orders are made of them.
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes values, bias and structure."""
+        if self.built:
+            store["kernel"] = self._kernel.numpy()
+            store["row_ptr"], store["col_idx"] = self._row_ptr.numpy(), self._col_idx.numpy()
+            if self.bias is not None:
+                store["bias"] = self.bias.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads values, bias and structure.
+
+        Raises:
+            ValueError: they do not belong together, or not to this layer.
+        """
+        if not self.built:
+            return
+        wanted = {"kernel", "row_ptr", "col_idx"} | ({"bias"} if self.bias is not None else set())
+        if set(store.keys()) != wanted:
+            raise ValueError(f"{self.path} is stored as {sorted(wanted)}. Received: {sorted(store.keys())}.")
+        arrays = {name: np.asarray(store[name]) for name in wanted}
+        flat = checked_positions(arrays["row_ptr"], arrays["col_idx"], self.matrix_shape, self.nnz, self.path)
+        if arrays["kernel"].shape != (self.nnz,):
+            raise ValueError(f"{self.path} has {self.nnz} kept weights. Received: {arrays['kernel'].shape}.")
+        self.set_positions(flat, arrays["kernel"])
+        if self.bias is not None:
+            self.bias.assign(arrays["bias"])
+
+    def get_config(self) -> dict:
+        """Returns the plain layer's, and the density."""
+        config = super().get_config()  # type: ignore[misc]
+        return {**config, **{name: getattr(self, name) for name in OWN_OPTIONS}}
+
+    # From dense to sparse and back.
+
+    @classmethod
+    def from_dense(cls, layer: keras.Layer, flat: np.ndarray) -> Any:
+        """Returns the sparse form of a built plain layer, with its weights.
+
+        Args:
+            layer: a layer of the class that this one stands for.
+            flat: row-major positions of the weights to keep.
+        """
+        size = int(np.prod(layer.kernel.shape, dtype=np.int64))
+        sparse = cls.from_config({**layer.get_config(), "density": flat.size / size})  # type: ignore[attr-defined]
+        sparse.__dict__["_positions"] = flat
+        sparse.build_from_config(layer.get_build_config())
+        sparse._kernel.assign(layer.kernel.numpy().reshape(-1)[np.sort(flat)])
+        _copy_rest(layer, sparse)
+        return sparse
+
+    def resized(self, flat: np.ndarray) -> Any:
+        """Returns a layer that keeps the weights at other positions, any number of them; those that stay, at value.
+
+        Args:
+            flat: rising row-major positions.
+        """
+        size = int(np.prod(self.kernel_shape, dtype=np.int64))
+        layer = type(self).from_config({**self.get_config(), "density": flat.size / size})  # type: ignore[attr-defined]
+        layer.__dict__["_positions"] = flat
+        layer.build_from_config(self.get_build_config())
+        layer._kernel.assign(carried_over(self._kernel.numpy(), self.positions(), flat))
+        _copy_rest(self, layer)
+        return layer
+
+    def to_dense(self) -> keras.Layer:
+        """Returns the plain layer with the same weights, zeros at pruned places."""
+        config = {name: value for name, value in self.get_config().items() if name not in OWN_OPTIONS}
+        layer = self.stands_for.from_config(config)
+        layer.build_from_config(self.get_build_config())
+        layer._kernel.assign(self.dense_value())
+        _copy_rest(self, layer)
+        return layer
+
+
+def _copy_rest(source: Any, target: Any) -> None:
+    target._kernel.trainable = source._kernel.trainable
+    if source.bias is not None:
+        target.bias.assign(source.bias)
+        target.bias.trainable = source.bias.trainable
+
+
+def carried_over(values: np.ndarray, old: np.ndarray, new: np.ndarray, fill: float = 0.0) -> np.ndarray:
+    """Returns the values at new positions: those of places that stay, and `fill` elsewhere.
+
+    Args:
+        values: [nnz] at the old positions.
+        old: rising positions.
+        new: rising positions.
+        fill: of places that are new.
+
+    Example:
+        >>> carried_over(np.array([1.0, 2.0]), np.array([3, 5]), np.array([4, 5, 9])).tolist()
+        [0.0, 2.0, 0.0]
+    """
+    result = np.full(new.shape, fill, values.dtype)
+    if old.size:
+        place = np.minimum(np.searchsorted(old, new), old.size - 1)
+        stays = old[place] == new
+        result[stays] = values[place[stays]]
+    return result
+
+
+def checked_positions(
+    row_ptr: np.ndarray, col_idx: np.ndarray, shape: tuple[int, int], nnz: int, name: str
+) -> np.ndarray:
+    """Returns the row-major positions of a matrix in compressed rows, int64 [nnz], rising.
+
+    Args:
+        row_ptr: [rows + 1]: where each row begins.
+        col_idx: [nnz]: columns, rising within a row.
+        shape: rows and columns.
+        nnz: number of kept weights.
+        name: what the matrix is called in messages.
+
+    Raises:
+        ValueError: the arrays are not those of such a matrix.
+    """
+    rows, cols = shape
+    pointers, columns = np.asarray(row_ptr).astype(np.int64), np.asarray(col_idx).astype(np.int64)
+    fits = pointers.shape == (rows + 1,) and columns.shape == (nnz,) and pointers[0] == 0 and pointers[-1] == nnz
+    if not fits or np.any(np.diff(pointers) < 0):
+        raise ValueError(f"The row pointers of {name} rise from 0 to {nnz}, {rows + 1} of them. Received: others.")
+    if columns.size and (columns.min() < 0 or columns.max() >= cols):
+        raise ValueError(f"The columns of {name} lie in [0, {cols}). Received: {columns.min()} to {columns.max()}.")
+    flat = np.repeat(np.arange(rows, dtype=np.int64), np.diff(pointers)) * cols + columns
+    if np.any(np.diff(flat) <= 0):
+        raise ValueError(f"The columns of {name} rise within each row. Received: others.")
+    return flat
