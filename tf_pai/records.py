@@ -67,6 +67,19 @@ def tables_of(model: keras.Model) -> Tables:
     return {} if make is None else make(model)
 
 
+_compute: weakref.WeakKeyDictionary[keras.Model, list[dict[str, Any]]] = weakref.WeakKeyDictionary()
+
+
+def remember_compute(model: keras.Model, rows: list[dict[str, Any]]) -> None:
+    """Files how each layer with masks computes, and why, for the model's report."""
+    _compute[model] = rows
+
+
+def compute_of(model: keras.Model) -> list[dict[str, Any]]:
+    """Returns how each layer with masks computes; [] for a model that was not converted."""
+    return _compute.get(model, [])
+
+
 def score_histogram(
     scores: dict[str, np.ndarray], masks: dict[str, np.ndarray], bins: int = 60
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,12 @@ import keras
 import numpy as np
 
 from tf_pai.analysis.links import Channelwise, Link, channels_of, count_between, has_units, link_of
-from tf_pai.layers import unwrapped, walk, weights_of
+from tf_pai.layers import held_masks, unwrapped, walk, weights_of
 from tf_pai.layers.paths import is_graph
-from tf_pai.masks import get_masks
+from tf_pai.masks import get_masks, sparsity
 
 Key = tuple[Any, int]  # a tensor, in one call of the graph it belongs to
+TOO_LARGE = 10**9  # weights of a layer whose mask is not made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,9 @@ def connectivity(model: keras.Model) -> Connectivity:
     Reference: Vysogorets & Kempe 2023, "Connectivity matters: neural network pruning through the lens of effective
     sparsity", section 3.
     """
+    if any(math.prod(held.shape) > TOO_LARGE for held in held_masks(model).values()):
+        note = "Dead units are not looked for: a layer is too large to exist densely."
+        return Connectivity({}, sparsity(model), [note])
     masks = get_masks(model)
     matrices = {path: mask for path, mask in masks.items() if mask.ndim >= 2}
     if not is_graph(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,9 @@ import keras
 from tf_pai import kernels
 from tf_pai.compute.carrying import carry_optimizer
 from tf_pai.compute.qualifying import sparse_form, why_not
+from tf_pai.compute.timing import step_ratio
 from tf_pai.layers import PrunableLayer, SparseKernel, prunable_layers, replace_layers, sparse_layers
-from tf_pai.records import record_of, remember
+from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
 
 COMPUTE = ("masked", "sparse", "auto")
@@ -26,7 +28,7 @@ def check_compute(compute: Any) -> None:
         )
 
 
-def to_sparse(model: keras.Model) -> keras.Model:
+def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     """Returns the model with layers that hold, train and compute with their kept weights only.
 
     Dense, Conv2D and EinsumDense layers whose kernel has a mask are converted: the kernel becomes a vector of the kept
@@ -37,12 +39,14 @@ def to_sparse(model: keras.Model) -> keras.Model:
     Args:
         model: a pruned model. A Sequential or functional one is rebuilt, and left untouched; in a subclassed one,
             layers are replaced in place, and it is returned itself.
+        compute: "sparse" for all layers that can; "auto" for those whose training step is measured to be faster so
+            than dense, on this machine, once for each shape of layer. `tf_pai.report` says which, and by how much.
 
     Returns:
         A model of the same outputs, compiled if `model` was, its optimizer where it was.
 
     Raises:
-        ValueError: the model has no masks.
+        ValueError: the model has no masks, or `compute` is none of the two.
 
     Example:
         >>> import keras, tf_pai
@@ -51,6 +55,9 @@ def to_sparse(model: keras.Model) -> keras.Model:
         >>> tf_pai.sparsity(sparse), tf_pai.get_masks(sparse)["fc/kernel"].shape
         (0.75, (8, 4))
     """
+    check_compute(compute)
+    if compute == "masked":
+        raise ValueError('to_sparse takes compute="sparse" or "auto". Received: compute=\'masked\'. See to_dense.')
     if not prunable_layers(model) and not sparse_layers(model):
         raise ValueError(
             f"to_sparse takes a pruned model. Received: {model.name!r} without masks. Call tf_pai.prune_at_init first, "
@@ -58,7 +65,45 @@ def to_sparse(model: keras.Model) -> keras.Model:
         )
     if not kernels.available():
         return model
-    return _converted(model, lambda layer: sparse_form(layer) if why_not(layer) is None else None)
+    choices = {id(layer): Choice.of(layer, compute) for layer in prunable_layers(model).values()}
+    rows = [choices[id(layer)].row(path) for path, layer in prunable_layers(model).items()]
+
+    def form(layer: Any) -> keras.Layer | None:
+        choice = choices.get(id(layer))
+        return sparse_form(layer) if choice is not None and choice.is_sparse else None
+
+    converted = _converted(model, form)
+    remember_compute(converted, rows)
+    return converted
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """How a layer with masks computes.
+
+    Attributes:
+        is_sparse: whether with its kept weights only.
+        ratio: the time of its sparse training step divided by that of its dense one, or None where it was not timed.
+        why: why it stays dense, or None.
+    """
+
+    is_sparse: bool
+    ratio: float | None = None
+    why: str | None = None
+
+    @classmethod
+    def of(cls, layer: PrunableLayer, compute: str) -> Choice:
+        """Returns the choice for a layer: sparse where it can be, and with "auto" where that is faster."""
+        why = why_not(layer)
+        if why is not None or compute == "sparse":
+            return cls(why is None, None, why)
+        ratio = step_ratio(layer)
+        return cls(ratio < 1, ratio, None if ratio < 1 else "dense is faster")
+
+    def row(self, path: str) -> dict[str, Any]:
+        """Returns the row of the report's table."""
+        form = "sparse" if self.is_sparse else "masked"
+        return {"layer": path, "compute": form, "step / dense": self.ratio, "why": self.why}
 
 
 def to_dense(model: keras.Model) -> keras.Model:

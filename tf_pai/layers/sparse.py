@@ -14,7 +14,6 @@ from tf_pai import kernels
 from tf_pai.kernels import SparseStructure
 from tf_pai.layers.optimizers import optimizers_of
 from tf_pai.layers.positions import SPREADS, draw_positions, initializer_of_kept
-from tf_pai.layers.projection import ReadAs
 from tf_pai.registry import nearest
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(SparseStructure)[1:])
@@ -161,10 +160,7 @@ class SparseKernel:
         """Computes the layer."""
         self._refuse_matrix_rules()
         if "float64" in (self._kernel.dtype, self.compute_dtype) or not kernels.available():
-            with AutocastScope(None):
-                dense = self._dense_tensor()
-            with ReadAs([(self._kernel, tf.cast(dense, self.compute_dtype))]):
-                return super().call(inputs)  # type: ignore[misc]
+            return self._call_densely(inputs)
         arrays = (tf.convert_to_tensor(variable.value) for variable in self.structure_variables)
         structure = SparseStructure(self._structure_shape, *arrays)
         with AutocastScope(None):  # values and biases in float32, whatever the activations are
@@ -173,6 +169,17 @@ class SparseKernel:
         outputs = self._compute(tf.cast(inputs, "float32"), values, structure, bias, relu)
         outputs = tf.cast(outputs, self.compute_dtype)
         return outputs if relu or self.activation is None else self.activation(outputs)
+
+    def _call_densely(self, inputs: Any) -> tf.Tensor:
+        with AutocastScope(None):
+            dense = self._dense_tensor()
+        outputs = self._compute_densely(inputs, tf.cast(dense, self.compute_dtype))
+        if self.bias is not None:
+            outputs = outputs + tf.cast(self.bias.value, outputs.dtype)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
 
     def _compute(self, inputs: Any, values: Any, structure: SparseStructure, bias: Any, relu: bool) -> tf.Tensor:
         raise NotImplementedError

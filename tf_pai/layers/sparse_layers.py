@@ -53,6 +53,9 @@ class SparseDense(SparseKernel, keras.layers.Dense):
     def _compute(self, inputs: Any, values: Any, structure: SparseStructure, bias: Any, relu: bool) -> tf.Tensor:
         return kernels.sparse_matmul(inputs, values, structure, bias, relu)
 
+    def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.matmul(inputs, kernel)
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SparseConv2D(SparseKernel, keras.layers.Conv2D):
@@ -98,6 +101,9 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
 
     def _compute(self, inputs: Any, values: Any, structure: SparseStructure, bias: Any, relu: bool) -> tf.Tensor:
         return kernels.sparse_conv2d(inputs, values, structure, self.strides, self.padding, bias, relu)
+
+    def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
+        return self.convolution_op(inputs, kernel)
 
 
 def plain_convolution(layer: keras.layers.Conv2D) -> bool:
@@ -169,6 +175,9 @@ class SparseEinsumDense(SparseKernel, keras.layers.EinsumDense):
         if not whole:
             outputs = tf.nn.relu(outputs + bias) if relu else outputs + bias
         return outputs
+
+    def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.einsum(self.equation, inputs, kernel)
 
 
 def _summed_axes(equation: str) -> int:

@@ -30,6 +30,7 @@ class Row:
         flops_sparse: FLOPs per example with the kept weights only.
         dead: number of dead units of its layer; None where units are not known.
         note: what the figures do not know, or "".
+        is_sparse: whether the layer holds and computes with the kept weights only.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Row:
     flops_sparse: float = 0
     dead: int | None = None
     note: str = ""
+    is_sparse: bool = False
 
     @property
     def density(self) -> float:

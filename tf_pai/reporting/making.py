@@ -9,9 +9,9 @@ import keras
 
 from tf_pai.analysis import Connectivity, ModelFlops, connectivity, count_flops, stored_bytes
 from tf_pai.analysis.work import size_of
-from tf_pai.layers import held_masks, kept_counts, prunable_weights, weight_shapes
+from tf_pai.layers import SparseMask, held_masks, kept_counts, prunable_weights, weight_shapes
 from tf_pai.masks import sparsity as sparsity_of
-from tf_pai.records import Record, record_of, tables_of
+from tf_pai.records import Record, compute_of, record_of, tables_of
 from tf_pai.reporting.document import Report, Row
 
 LISTED = 5  # layers named in a warning; a collapsed network has dozens
@@ -53,7 +53,7 @@ def report(model: keras.Model) -> Report:
         warnings=_warnings(rows, alive),
         notes=[*flops.notes, *alive.notes, *_unknown(flops)],
         versions=_versions(),
-        sections=tables_of(model),
+        sections={**({"compute": compute_of(model)} if compute_of(model) else {}), **tables_of(model)},
     )
 
 
@@ -77,6 +77,7 @@ def _connectivity(model: keras.Model) -> Connectivity:
 
 def _rows(model: keras.Model, record: Record | None, flops: ModelFlops, alive: Connectivity) -> list[Row]:
     counts, shapes = kept_counts(model), weight_shapes(model)
+    sparse = {path for path, held in held_masks(model).items() if isinstance(held, SparseMask)}
     asked = record.asked if record else {}
     by_weight = flops.by_weight()
     notes = {path: layer.note for layer in flops.layers.values() for path in layer.uses}
@@ -88,8 +89,9 @@ def _rows(model: keras.Model, record: Record | None, flops: ModelFlops, alive: C
         got = 1 - kept / total if path in counts else None
         dead = alive.dead.get(path.rpartition("/")[0])
         count = None if dead is None else int(dead.sum())
-        dense, sparse = by_weight.get(path, (0, 0))
-        rows.append(Row(path, shape, total, kept, asked.get(path), got, dense, sparse, count, notes.get(path, "")))
+        dense_flops, sparse_flops = by_weight.get(path, (0, 0))
+        figures = (path, shape, total, kept, asked.get(path), got, dense_flops, sparse_flops, count)
+        rows.append(Row(*figures, notes.get(path, ""), path in sparse))
     return rows
 
 

@@ -96,6 +96,14 @@ def speed(report: Report) -> str:
     """Returns what gets faster, and what does not."""
     if not report.is_pruned:
         return "Nothing is pruned: the dense model's speed and size."
+    sparse = [row.path for row in report.rows if row.is_sparse]
+    if sparse:
+        masked = [row.path for row in report.rows if row.got is not None and not row.is_sparse]
+        rest = f"; zeros in dense arrays, as slow as the dense model: {len(masked)}" if masked else ""
+        return (
+            f"What gets faster: {len(sparse)} weights are held, trained and computed with as kept values only, by "
+            f"native kernels on CPU, and so are their optimizer slots{rest}."
+        )
     return (
         "What gets faster: nothing in this form. Pruned weights are zeros in dense arrays, so training and inference "
         "take the time and memory of the dense model. FLOPs and bytes on the right of an arrow are what code that "

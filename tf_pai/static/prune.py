@@ -59,7 +59,7 @@ def prune_at_init(
             schedule; default: the method's own.
         min_keep: number of weights that no layer falls below.
         compute: "masked": pruned weights are zeros in dense arrays; "sparse": layers that can, hold and compute with
-            their kept weights only (see `to_sparse`).
+            their kept weights only (see `to_sparse`); "auto": those that are measured to be faster so.
         include: pattern or patterns (fnmatch) of paths of weights or layers to prune; default: all.
         exclude: pattern or patterns of those to leave dense.
         seed: of everything random; the same seed gives the same mask, bit for bit.
@@ -99,7 +99,7 @@ def prune_at_init(
     if recipe.transform is not None:
         recipe.transform(pruned, masks, seed)
     if compute != "masked":
-        pruned = to_sparse(pruned)
+        pruned = to_sparse(pruned, compute)
     if verbose == 1:
         from tf_pai.reporting import summary
 
