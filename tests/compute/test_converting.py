@@ -26,7 +26,7 @@ def adam():
 
 
 def test_there_and_back_changes_nothing():
-    x, y = data()
+    x, _ = data()
     masked, sparse = masked_and_sparse(adam, metrics=["accuracy"])
     back = tf_pai.to_dense(sparse)
     assert kinds(masked) == kinds(back) and "SparseDense" in kinds(sparse)

@@ -168,7 +168,8 @@ def test_a_damaged_file_is_an_error(change, message):
 def test_set_positions_checks_first():
     _, layer = small_model()
     before = layer.get_weights()
-    for wrong, message in ((np.arange(5), "places for 24"), (np.full(24, 3), "once"), (np.arange(24) + 40, "must be in")):
+    cases = (np.arange(5), "places for 24"), (np.full(24, 3), "once"), (np.arange(24) + 40, "must be in")
+    for wrong, message in cases:
         with pytest.raises(ValueError, match=message):
             layer.set_positions(wrong)
     assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights(), strict=True))

@@ -10,7 +10,8 @@ import numpy as np
 from tf_pai.layers import PrunableLayer, SparseConv2D, SparseDense, SparseEinsumDense, SparseKernel
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
-FORMS: dict[type, type[SparseKernel]] = {form.stands_for: form for form in (SparseDense, SparseConv2D, SparseEinsumDense)}
+_SPARSE: tuple[type[SparseKernel], ...] = (SparseDense, SparseConv2D, SparseEinsumDense)
+FORMS = {form.stands_for: form for form in _SPARSE}
 _BY_WEIGHT = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)  # sums over single weights
 
 

@@ -118,7 +118,7 @@ def _walk(layer: keras.Layer, path: str, seen: set[int], names_are_kept: bool) -
 
 
 def weights_of(layer: keras.Layer) -> dict[str, keras.Variable]:
-    """Returns {path: variable} of every weight under `layer`, in model order, each once; masks and structures excepted."""
+    """Returns {path: variable} of each weight under `layer`, in model order, once; masks and structures excepted."""
     return {path: variable for path, _, variable in owned_weights(layer)}
 
 
