@@ -152,5 +152,3 @@ def _converted(model: keras.Model, form: Callable[[Any], keras.Layer | None]) ->
     if record is not None:
         remember(converted, record)
     return converted
-
-
