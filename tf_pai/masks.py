@@ -114,8 +114,8 @@ def _set_mask(model: keras.Model, held: HeldMask, mask: np.ndarray) -> None:
 
 def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
     """The model with sparse layers that have places for other numbers of weights."""
-    held = held_masks(model)
-    flat_of = {id(held[path].layer): flat for path, flat in moved.items()}  # type: ignore[attr-defined]
+    layers = {path: mask.layer for path, mask in held_masks(model).items() if isinstance(mask, SparseMask)}
+    flat_of = {id(layers[path]): flat for path, flat in moved.items()}
     if not flat_of:
         return model
     return replace_layers(

@@ -34,12 +34,10 @@ def parallel_slots(optimizer: Any, weight: Any) -> list[Any]:
     found = []
     for leaf in optimizers_of(optimizer):
         known = leaf._trainable_variables if leaf.built else []
-        place = next((i for i, other in enumerate(known) if other is weight), None)
-        for slots in list(vars(leaf).values()) if place is not None else ():
+        places = [i for i, other in enumerate(known) if other is weight]
+        for slots in list(vars(leaf).values()):
             if isinstance(slots, list) and len(slots) == len(known) and slots is not known:
-                slot = slots[place]
-                if getattr(slot, "shape", None) == weight.shape and hasattr(slot, "assign"):
-                    found.append(slot)
+                found += [slots[i] for i in places if getattr(slots[i], "shape", None) == weight.shape]
     return found
 
 

@@ -21,7 +21,7 @@ OWN_OPTIONS = ("density", "distribution", "seed")
 NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
 
 
-class SparseKernel:
+class SparseKernel(keras.layers.Layer):
     """Mixed into a Keras layer with a kernel, makes `kernel` a vector of the kept values, in row-major order.
 
     These are all that is trained of the kernel: gradients and optimizer slots have one entry for each. Where they are
@@ -56,7 +56,7 @@ class SparseKernel:
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
         """Adds a weight; in place of one that is called "kernel", its kept values and their structure."""
         if name != "kernel":
-            return super().add_weight(*args, name=name, **kwargs)  # type: ignore[misc]
+            return super().add_weight(*args, name=name, **kwargs)
         return self._add_kernel(*args, **kwargs)
 
     def _add_kernel(self, shape: Any, initializer: Any, **kwargs: Any) -> keras.Variable:
@@ -67,7 +67,7 @@ class SparseKernel:
             flat = draw_positions(rows, cols, self.density, self.distribution, self.seed)
         structure = kernels.from_flat(flat, self._structure_shape)
         for array_name, array in structure.arrays.items():
-            variable = super().add_weight(  # type: ignore[misc]
+            variable = super().add_weight(
                 shape=array.shape,
                 dtype=str(array.dtype),
                 autocast=False,
@@ -82,7 +82,7 @@ class SparseKernel:
         density = structure.nnz / (rows * cols)
         initializer = initializer_of_kept(initializer, fans, density, structure.nnz, type(self).__name__)
         options = {**kwargs, "autocast": False, "shape": (structure.nnz,), "initializer": initializer}
-        return super().add_weight(name="kernel", **options)  # type: ignore[misc]
+        return super().add_weight(name="kernel", **options)
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
@@ -248,7 +248,7 @@ class SparseKernel:
 
     def get_config(self) -> dict:
         """Returns the plain layer's, and the density."""
-        config = super().get_config()  # type: ignore[misc]
+        config = super().get_config()
         return {**config, **{name: getattr(self, name) for name in OWN_OPTIONS}}
 
     # From dense to sparse and back.
@@ -262,7 +262,7 @@ class SparseKernel:
             flat: row-major positions of the weights to keep.
         """
         size = int(np.prod(layer.kernel.shape, dtype=np.int64))
-        sparse = cls.from_config({**layer.get_config(), "density": flat.size / size})  # type: ignore[attr-defined]
+        sparse = cls.from_config({**layer.get_config(), "density": flat.size / size})
         sparse.__dict__["_positions"] = flat
         sparse.build_from_config(layer.get_build_config())
         sparse._kernel.assign(layer.kernel.numpy().reshape(-1)[np.sort(flat)])
@@ -276,7 +276,7 @@ class SparseKernel:
             flat: rising row-major positions.
         """
         size = int(np.prod(self.kernel_shape, dtype=np.int64))
-        layer = type(self).from_config({**self.get_config(), "density": flat.size / size})  # type: ignore[attr-defined]
+        layer = type(self).from_config({**self.get_config(), "density": flat.size / size})
         layer.__dict__["_positions"] = flat
         layer.build_from_config(self.get_build_config())
         layer._kernel.assign(carried_over(self._kernel.numpy(), self.positions(), flat))
