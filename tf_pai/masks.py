@@ -24,7 +24,7 @@ from tf_pai.layers import (
     zero_pruned,
 )
 from tf_pai.layers.optimizers import parallel_slots
-from tf_pai.layers.sparse import carried_over
+from tf_pai.layers.positions import carried_over
 from tf_pai.registry import nearest
 
 Masks = dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Random places and initial values of the kept weights of a layer that is sparse from the start."""
+"""Places of kept weights: random ones, checked ones, and values that are carried from some to others."""
 
 from __future__ import annotations
 
@@ -77,3 +77,52 @@ def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float,
         distribution=initializer.distribution,
         seed=initializer.seed,
     )
+
+
+def carried_over(values: np.ndarray, old: np.ndarray, new: np.ndarray, fill: float = 0.0) -> np.ndarray:
+    """Returns the values at new positions: those of places that stay, and `fill` elsewhere.
+
+    Args:
+        values: [nnz] at the old positions.
+        old: rising positions.
+        new: rising positions.
+        fill: of places that are new.
+
+    Example:
+        >>> carried_over(np.array([1.0, 2.0]), np.array([3, 5]), np.array([4, 5, 9])).tolist()
+        [0.0, 2.0, 0.0]
+    """
+    result = np.full(new.shape, fill, values.dtype)
+    if old.size:
+        place = np.minimum(np.searchsorted(old, new), old.size - 1)
+        stays = old[place] == new
+        result[stays] = values[place[stays]]
+    return result
+
+
+def checked_positions(
+    row_ptr: np.ndarray, col_idx: np.ndarray, shape: tuple[int, int], nnz: int, name: str
+) -> np.ndarray:
+    """Returns the row-major positions of a matrix in compressed rows, int64 [nnz], rising.
+
+    Args:
+        row_ptr: [rows + 1]: where each row begins.
+        col_idx: [nnz]: columns, rising within a row.
+        shape: rows and columns.
+        nnz: number of kept weights.
+        name: what the matrix is called in messages.
+
+    Raises:
+        ValueError: the arrays are not those of such a matrix.
+    """
+    rows, cols = shape
+    pointers, columns = np.asarray(row_ptr).astype(np.int64), np.asarray(col_idx).astype(np.int64)
+    fits = pointers.shape == (rows + 1,) and columns.shape == (nnz,) and pointers[0] == 0 and pointers[-1] == nnz
+    if not fits or np.any(np.diff(pointers) < 0):
+        raise ValueError(f"The row pointers of {name} rise from 0 to {nnz}, {rows + 1} of them. Received: others.")
+    if columns.size and (columns.min() < 0 or columns.max() >= cols):
+        raise ValueError(f"The columns of {name} lie in [0, {cols}). Received: {columns.min()} to {columns.max()}.")
+    flat = np.repeat(np.arange(rows, dtype=np.int64), np.diff(pointers)) * cols + columns
+    if np.any(np.diff(flat) <= 0):
+        raise ValueError(f"The columns of {name} rise within each row. Received: others.")
+    return flat
