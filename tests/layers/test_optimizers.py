@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_pai
 from tests.layers.support import LOSS, leaks, pruned, random_masks, trained
 from tf_pai.layers import prunable_layers
+from tf_pai.layers.optimizers import ELEMENT_WISE, projection_suffices
 from tf_pai.masks import masked_weights
 
 Opt, L = keras.optimizers, keras.layers
@@ -145,14 +146,70 @@ def test_global_clipping_uses_the_norm_over_the_kept_weights():
         np.testing.assert_allclose(start - variable.numpy(), gradient / 2, rtol=1e-4, atol=1e-6)
 
 
-def test_moments_of_pruned_weights_are_zero():
-    model = pruned(convnet(), optimizer=Opt.Adam(0.01))
+def test_moments_of_pruned_weights_are_zero_where_something_else_sees_gradients():
+    model = pruned(convnet(), optimizer=Opt.Adam(0.01, global_clipnorm=1.0))
     trained(model, *images())
     for weight, mask in masked_weights(model).values():
         index = model.optimizer._get_variable_index(weight)
         for moments in (model.optimizer._momentums, model.optimizer._velocities):
             assert not moments[index].numpy()[mask.numpy() == 0].any()
             assert moments[index].numpy().any()
+
+
+ALONE = {name: lambda name=name: getattr(Opt, name)(0.01) for name in (cls.__name__ for cls in ELEMENT_WISE)} | {
+    "SGD, momentum, decay": lambda: Opt.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "Adam, accumulation": lambda: Opt.Adam(0.01, gradient_accumulation_steps=3),
+    "SGD, clipvalue": lambda: Opt.SGD(0.1, clipvalue=0.01),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_projection_alone_trains_kept_weights_alike_bit_for_bit(name, monkeypatch):
+    answers, results = [], []
+    for always_mask in (False, True):
+
+        def suffices(optimizer, always_mask=always_mask):
+            answers.append(projection_suffices(optimizer))
+            return answers[-1] and not always_mask
+
+        monkeypatch.setattr("tf_pai.layers.prunable.projection_suffices", suffices)
+        model = pruned(convnet(dropout=0), optimizer=ALONE[name](), jit_compile=False)
+        model.fit(*images(16), epochs=3, batch_size=8, shuffle=False, verbose=0)
+        results.append([variable.numpy() for variable in model.variables])
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True)) and True in answers
+
+
+@pytest.mark.parametrize("optimizer", [Opt.SGD(0.1, clipnorm=1.0), Opt.Adam(use_ema=True), Opt.Muon(0.01), None])
+def test_the_projection_alone_does_not_suffice(optimizer):
+    class Spy(keras.Model):
+        def train_step(self, data):
+            answers.append(projection_suffices(self.optimizer))
+            return super().train_step(data)
+
+    answers = []
+    assert not projection_suffices(optimizer) and not projection_suffices(Opt.SGD())  # in no training step
+    model = Spy(*(lambda x: (x, L.Dense(2)(x)))(keras.Input((3,))))
+    model.compile(Opt.SGD(), "mse")
+    model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+    assert answers == [False]  # a user's own step, outside Keras'
+
+
+def test_a_train_step_of_one_s_own_sees_masked_gradients():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            for variable, gradient in zip(
+                self.trainable_variables, tape.gradient(loss, self.trainable_variables), strict=True
+            ):
+                variable.assign_sub(0.1 * gradient)
+            return {"loss": loss}
+
+    model = Own([keras.Input((6, 6, 2)), L.Conv2D(6, 3, name="conv"), L.Flatten(), L.Dense(3, name="fc")])
+    model = tf_pai.set_masks(model, random_masks(model))
+    model.compile("sgd", LOSS)
+    trained(model, *images())
 
 
 # Loops that users write.

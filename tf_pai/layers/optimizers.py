@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
+
+# Those that change each weight by its own gradient, weight and slots only.
+ELEMENT_WISE = tuple(
+    getattr(keras.optimizers, name)
+    for name in ("SGD", "Adam", "AdamW", "Adamax", "Nadam", "RMSprop", "Adagrad", "Adadelta", "Lion", "Ftrl")
+)
 
 
 def optimizers_of(optimizer: Any) -> list[Any]:
@@ -53,3 +60,25 @@ def averages_of(optimizer: Any, variable: Any) -> list[keras.Variable]:
         for leaf in optimizers_of(optimizer)
         if leaf.use_ema and leaf.built and leaf._var_key(variable) in leaf._trainable_variables_indices
     ]
+
+
+def projection_suffices(optimizer: Any) -> bool:
+    """Tells whether kept weights are trained alike, bit for bit, where the gradient of pruned ones is not masked.
+
+    So it is inside Keras' own training step with an element-wise optimizer that takes no norms and no averages: each
+    update is projected, and nothing else sees what became of a pruned weight. One pass over the weights is saved.
+
+    Args:
+        optimizer: the one that the model is compiled with, or None.
+    """
+    if type(optimizer) not in ELEMENT_WISE or optimizer.use_ema or "apply" in vars(optimizer):
+        return False  # tf_pai.callbacks put an `apply` of their own on the optimizer
+    return not (optimizer.clipnorm or optimizer.global_clipnorm) and _in_train_step_of_keras()
+
+
+def _in_train_step_of_keras() -> bool:
+    """Looks up the call stack, which costs nothing in a graph: a user's own step may do anything with gradients."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not keras.Model.train_step.__code__:
+        frame = frame.f_back
+    return frame is not None

@@ -13,7 +13,7 @@ import numpy as np
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.utils.python_utils import is_default
 
-from tf_pai.layers.optimizers import optimizers_of
+from tf_pai.layers.optimizers import optimizers_of, projection_suffices
 from tf_pai.layers.paths import prunable_weights, walk, weights_of
 from tf_pai.layers.projection import MaskedGradients, Projection, ReadAs, zero_pruned
 
@@ -31,8 +31,8 @@ class PrunableLayer(keras.layers.Wrapper):
 
     The masks are non-trainable weights of the wrapper, so they are saved, restored, checkpointed and cloned with the
     model. Nothing multiplies in the forward pass: the weight itself is zero where its mask is, a constraint
-    projects it back after every update, and its gradient is masked. Call signature, name, dtype policy and all
-    attributes (`layer.kernel`, `layer.units`) are those of the inner layer.
+    projects it back after every update, and its gradient is masked where anything else could see it. Call signature,
+    name, dtype policy and all attributes (`layer.kernel`, `layer.units`) are those of the inner layer.
 
     What is written past the optimizer (`set_weights`, `kernel.assign`) is left as it is until the next update:
     `tf_pai.verify` finds such weights, `project()` sets them to zero. Quantize and add LoRA to `tf_pai.strip(model)`.
@@ -40,8 +40,10 @@ class PrunableLayer(keras.layers.Wrapper):
     Args:
         layer: the layer to prune; built or not.
         pruned: places in `weights_of(layer)` of the weights that get a mask; default: all prunable ones.
-        mask_gradients: whether the gradient of a pruned weight is zero. Adafactor, which divides by the mean square of
-            each row's gradient, gets the unmasked gradient in `fit`, and its updates are projected; set
+        mask_gradients: whether the gradient of a pruned weight is zero. In `fit` with an element-wise optimizer without
+            norms or averages (Adam, SGD, ...) it is left unmasked all the same: the projection alone trains the kept
+            weights alike, bit for bit, and saves time; moments of pruned weights are then not zero. Adafactor, which
+            divides by the mean square of each row's gradient, gets the unmasked gradient too; set
             `layer.mask_gradients = False` to train with Adafactor in a loop of your own.
 
     Example:
@@ -157,14 +159,18 @@ class PrunableLayer(keras.layers.Wrapper):
     # Calling.
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        optimizers = optimizers_of(getattr(self._get_call_context().entry_layer, "optimizer", None))
-        self._project_averages_of(optimizers)
-        divides_by_rows = any(isinstance(optimizer, keras.optimizers.Adafactor) for optimizer in optimizers)
-        if not self.pairs or not self.mask_gradients or divides_by_rows:
+        if not self.pairs or not self._masks_gradients_now():
             return self.layer(*args, **kwargs)
         with AutocastScope(None):  # mixed precision casts where the variable is read
             scope = MaskedGradients(list(self.pairs.values()))
         return self.run_in(scope, *args, **kwargs)
+
+    def _masks_gradients_now(self) -> bool:
+        optimizer = getattr(self._get_call_context().entry_layer, "optimizer", None)
+        optimizers = optimizers_of(optimizer)
+        self._project_averages_of(optimizers)
+        divides_by_rows = any(isinstance(leaf, keras.optimizers.Adafactor) for leaf in optimizers)
+        return self.mask_gradients and not divides_by_rows and not projection_suffices(optimizer)
 
     def _project_averages_of(self, optimizers: list[Any]) -> None:
         for optimizer in optimizers:
