@@ -55,6 +55,9 @@ class Overhead:
     networks: tuple[str, ...] = setting(
         ("resnet_20", "mlp"), "Whose steps: registered networks, or mlp, 784-1024-1024-10.", lambda: known_networks()
     )
+    parts: tuple[str, ...] = setting(
+        ("steps", "scores", "large", "import"), "What is measured, in this order.", lambda: list(PARTS)
+    )
     sparsity: float = setting(0.9, "Of the masks.")
     batch_size: int = setting(128, "Examples per step.")
     steps: int = setting(10, "Steps per round; a network whose step is short takes ten times as many.")
@@ -73,21 +76,43 @@ def main(config: Overhead) -> None:
     """Measures, and prints the tables."""
     tf.config.threading.set_intra_op_parallelism_threads(config.threads)
     tf.config.threading.set_inter_op_parallelism_threads(config.threads)
+    for part in config.parts:
+        PARTS[part](config)
+
+
+def show_steps(config: Overhead) -> None:
+    """Prints what masks add to a training step."""
     rows = [
         [name, optimizer, *step_ratios(config, name, optimizer)] for name in config.networks for optimizer in OPTIMIZERS
     ]
     show("CPU time of a masked training step / dense", ["network", "optimizer", "dense ms", "ratio"], rows)
+
+
+def show_scores(config: Overhead) -> None:
+    """Prints what scores cost."""
     rows = [[name, *scoring_costs(config, name)] for name in config.networks]
     show("CPU time of a score", ["network", "SNIP / step", "GraSP / step", "SynFlow-100 / passes"], rows)
+
+
+def show_large(config: Overhead) -> None:
+    """Prints time and memory of masks for many weights."""
     large = json.loads(_in_own_process(LARGE, str(config.side), str(config.sparsity)))
-    memory = f"{large['memory']:.2f} x the scores"
-    show(
-        "masks from scores",
-        ["weights", "seconds", "peak extra memory"],
-        [[f"{large['weights']:,}", f"{large['seconds']:.1f}", memory]],
-    )
+    row = [f"{large['weights']:,}", f"{large['seconds']:.1f}", f"{large['memory']:.2f} x the scores"]
+    show("masks from scores", ["weights", "seconds", "peak extra memory"], [row])
+
+
+def show_import(config: Overhead) -> None:
+    """Prints the seconds that importing tf_pai takes."""
     seconds = [float(_in_own_process(IMPORT)) for _ in range(config.repeats)]
     print(f"import tf_pai after keras: {spread(seconds)} s")
+
+
+PARTS: dict[str, Callable[[Overhead], None]] = {
+    "steps": show_steps,
+    "scores": show_scores,
+    "large": show_large,
+    "import": show_import,
+}
 
 
 def step_ratios(config: Overhead, network: str, optimizer: str) -> tuple[str, str]:
