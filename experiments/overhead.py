@@ -113,11 +113,6 @@ PARTS: dict[str, Callable[[Overhead], None]] = {
     "large": show_large,
     "import": show_import,
 }
-    "steps": show_steps,
-    "scores": show_scores,
-    "large": show_large,
-    "import": show_import,
-}
 
 
 def step_ratios(config: Overhead, network: str, optimizer: str) -> tuple[str, str]:
