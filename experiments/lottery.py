@@ -98,8 +98,9 @@ def search(config: Lottery, seed: int) -> list[dict[str, Any]]:
     )
     routine = Routine(**common, seed=seed, callbacks=shown, verbose=0)
     bench = Bench(ticket.model, routine, list(ticket.masks), settings.folder / "trainings")
-    rows = [{"seed": seed, "network": "ticket", **level} for level in ticket.history]
-    rows.append(_trained(bench, ticket, len(rows), "ticket", seed))
+    levels = [level for level in ticket.history if "accuracy" in level]
+    rows = [{"seed": seed, "network": "ticket", **level} for level in levels]
+    rows.append(_trained(bench, ticket, len(ticket.history), "ticket", seed))
     for level in _levels(rows, config.control_densities):
         rows += [_trained(bench, ticket, level, control, seed) for control in config.controls]
     shown.close()
@@ -123,7 +124,7 @@ def _trained(bench: Bench, ticket: Ticket, level: int, network: str, seed: int) 
 def _levels(rows: list[dict[str, Any]], densities: Iterable[float]) -> list[int]:
     """The levels whose densities are nearest to those asked for."""
     known = np.array([row["density"] for row in rows])
-    return sorted({int(np.abs(np.log(known / density)).argmin()) for density in densities})
+    return sorted({rows[int(np.abs(np.log(known / density)).argmin())]["level"] for density in densities})
 
 
 class Shown:

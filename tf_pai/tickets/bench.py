@@ -76,11 +76,17 @@ class Bench:
     def __init__(self, model: keras.Model, routine: Routine, paths: Sequence[str], folder: pathlib.Path | None = None):
         self.routine, self.folder = routine, folder
         self.model = wrap_model(model, paths)
-        self.model.compile(**_as_compiled(self.model))
-        self.model.optimizer.build(self.model.trainable_variables)
-        self._new_optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
+        self.compile()
         self._digests: dict[int, tuple[Any, str]] = {}
         self.steps = steps_of(batches_of(routine.data, routine.seed, routine.batch_size)(0))
+
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
+        """Compiles the model as it was, with another optimizer, or a new one of the same kind."""
+        old = self.model.optimizer
+        optimizer = type(old).from_config(old.get_config()) if optimizer is None else optimizer
+        self.model.compile(**{**self.model._compile_config.config, "optimizer": optimizer})
+        optimizer.build(self.model.trainable_variables)
+        self._new_optimizer = [np.asarray(variable) for variable in optimizer.variables]
 
     def values(self) -> Values:
         """Returns {path: value} of every weight of the model as it is now."""
@@ -182,10 +188,3 @@ def last_metrics(logs: dict[str, list[float]]) -> dict[str, float]:
     last = {name: values[-1] for name, values in logs.items() if values}
     validated = {name.removeprefix("val_"): value for name, value in last.items() if name.startswith("val_")}
     return validated or last
-
-
-def _as_compiled(model: keras.Model) -> dict[str, Any]:
-    """Arguments of `compile` that give the model an optimizer at step 0."""
-    optimizer = model.optimizer
-    new = type(optimizer).from_config(optimizer.get_config())
-    return {**model._compile_config.config, "optimizer": new}

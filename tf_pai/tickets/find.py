@@ -21,6 +21,7 @@ from tf_pai.static.method import StaticMethod
 from tf_pai.static.plan import Plan, make_plan
 from tf_pai.structures import Filter
 from tf_pai.tickets.bench import Bench, Callbacks, Routine
+from tf_pai.tickets.moving import prunable_head
 from tf_pai.tickets.search import Search
 from tf_pai.tickets.start import remembered_start
 from tf_pai.tickets.ticket import Ticket
@@ -99,6 +100,8 @@ def find_ticket(
     _check(model, epochs, rounds, rate, seed)
     chosen = found.distribution(rate) if distribution is None else distribution
     recipe = StaticMethod(Magnitude(), distribution=chosen, structure=found.structure)
+    if getattr(found, "dense_head", False):
+        exclude = [*([exclude] if isinstance(exclude, str) else exclude or []), *prunable_head(model)]
     plan = make_plan(model, recipe, sparsity, None, structure, None, 0, include, exclude)
     options = _options(method, found.options, options or {})
     folder = None if run_dir is None else pathlib.Path(run_dir)

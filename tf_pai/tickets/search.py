@@ -106,7 +106,7 @@ class Search:
         *,
         step: int = 0,
         keep_training: bool = False,
-        data: Callable[[int, Masks], Any] | None = None,
+        data: Callable[[int, int], Any] | None = None,
     ) -> Ticket:
         """Iterative magnitude pruning: train, remove the smallest weights of those left, reset the others; repeat.
 
@@ -114,22 +114,28 @@ class Search:
             start: {path: value} to which the weights are reset.
             step: the step at which these are.
             keep_training: whether the weights are not reset, and only the learning rate is (Renda et al. 2020).
-            data: called with level and masks, gives the data that the level is trained on.
+            data: called with level and number of levels, gives the data that the level is trained on.
         """
-        masks, history = self.bench.dense(), []
-        scores = {path: np.zeros(weight.shape, "float32") for path, weight in self.plan.weights.items()}
+        masks, history, scores, values = self.bench.dense(), [], self.no_scores(), start
         densities = self.densities()
-        values = start
         for level, density in enumerate(self._shown(densities)):
             name = f"level {level}/{len(densities)}"
-            own = None if data is None else data(level, masks)
+            own = None if data is None else data(level, len(densities))
             trained = self.bench.train(values, masks, name, step=step, data=own)
             history.append(entry(level, masks, trained))
-            for path, score in scores.items():
-                score[...] = np.where(masks[path], level + _up_to_one(trained.values[path]), score)
+            self.note(scores, masks, trained, level)
             masks = self.next_masks(masks, trained.values, density)
             values = trained.values if keep_training else start
         return self.ticket(values, masks, step, history, scores)
+
+    def no_scores(self) -> Values:
+        """Returns {path: zeros}, for `note` to fill."""
+        return {path: np.zeros(weight.shape, "float32") for path, weight in self.plan.weights.items()}
+
+    def note(self, scores: Values, masks: Masks, trained: Trained, level: int) -> None:
+        """Notes how long and how strongly weights were kept: the last level they lived in, and |w| as a part of one."""
+        for path, score in scores.items():
+            score[...] = np.where(masks[path], level + _up_to_one(trained.values[path]), score)
 
     def _shown(self, densities: list[float]) -> Iterator[float]:
         return progress(densities, "levels", self.verbose)

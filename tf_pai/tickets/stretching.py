@@ -1,0 +1,59 @@
+"""Learning-rate schedules over another number of steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tf_pai.tickets.bench import Bench
+
+_IN_STEPS = ("decay_steps", "first_decay_steps", "warmup_steps", "boundaries")
+_OTHER = {"initial_learning_rate", "alpha", "values", "name", "warmup_target", "decay_rate", "staircase", "power"}
+_OTHER |= {"end_learning_rate", "cycle", "t_mul", "m_mul"}
+
+
+def stretched_bench(bench: Bench, factor: float) -> Bench:
+    """Returns a bench on the same network and data whose learning rate takes `factor` times as many steps.
+
+    Raises:
+        ValueError: a schedule whose steps are not known.
+    """
+    new = Bench(bench.model, bench.routine, list(bench.dense()), bench.folder)
+    optimizer = bench.model.optimizer
+    config = keras.saving.serialize_keras_object(optimizer)["config"]
+    config["learning_rate"] = stretched(config["learning_rate"], factor)
+    new.compile(type(optimizer).from_config(config))
+    return new
+
+
+def stretched(rate: Any, factor: float) -> Any:
+    """Returns a serialized learning rate, its steps multiplied.
+
+    Args:
+        rate: a number, or a schedule of Keras as `keras.saving.serialize_keras_object` gives it.
+        factor: what its steps are multiplied with.
+
+    Raises:
+        ValueError: a schedule whose steps are not known.
+
+    Example:
+        >>> import keras
+        >>> rate = keras.saving.serialize_keras_object(keras.optimizers.schedules.CosineDecay(0.1, 100))
+        >>> stretched(rate, 0.5)["config"]["decay_steps"]
+        50
+    """
+    if not isinstance(rate, dict):
+        return rate
+    config = dict(rate["config"])
+    unknown = [name for name in config if name not in {*_IN_STEPS, *_OTHER}]
+    if unknown:
+        raise ValueError(
+            f"Keras' own schedules can be stretched. Received: {rate['class_name']} with {', '.join(unknown)}. "
+            "Use one of keras.optimizers.schedules, or a number."
+        )
+    for name in _IN_STEPS:
+        if config.get(name):
+            steps = config[name]
+            config[name] = [round(s * factor) for s in steps] if isinstance(steps, list) else round(steps * factor)
+    return {**rate, "config": config}
