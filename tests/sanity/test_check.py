@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_pai
 from tests.tickets.test_find import Refuse, find, plain_model
 from tests.training.models import small_data
 from tf_pai.layers import weights_of
+from tf_pai.sanity.budget import narrowed
+from tf_pai.sanity.corrupted import corrupted
+from tf_pai.sanity.rates import overlap
 from tf_pai.sanity.verdict import compared
 from tf_pai.tickets import reinitialized, shuffled, ticket_of
 
@@ -89,3 +93,47 @@ def test_wrong_arguments(text, options):
     pruned = tf_pai.prune_at_init(plain_model(), "random", 0.5, seed=0)
     with pytest.raises(ValueError, match=text):
         check(pruned, **options)
+
+
+REST = ("corrupted_data", "small_dense", "trained_longer", "correlation", "winning", "instability")
+
+
+def test_the_other_checks(tmp_path):
+    ticket = find(0.6, run_dir=tmp_path, rounds=1)
+    verdict = check(ticket, REST, run_dir=tmp_path, options={"learning_rates": (0.1, 0.01), "points": 3})
+    assert list(verdict.findings) == list(REST)
+    text = str(verdict)
+    assert "tickets of shuffled labels" in text and "trained 2 times as long" in text
+    assert "dense networks of 27 weights (ticket 29)" in text
+    assert verdict.findings["correlation"].passed is None and "40.28 % by chance" in text
+    assert set(verdict.findings["winning"].figures) == {"seeds", "test", "0.1", "0.01"}
+    assert len(verdict.findings["instability"].figures["errors"]) == 3
+    with pytest.raises(ValueError, match=r"Unknown option of a check. Received: point=3. Did you mean 'points'\?"):
+        check(ticket, ("instability",), options={"point": 3})
+
+
+def test_a_narrowed_network_has_no_more_weights_than_asked():
+    """Dense 6 -> n -> 3: 9 n weights; 29 allow n = 3."""
+    small, size = narrowed(plain_model(), 29)
+    assert size == 27 and small.get_layer("one").units == 3 and small.get_layer("two").units == 3
+
+
+def test_labels_are_shuffled_and_inputs_are_not():
+    x, y = small_data()
+    same_x, other_y = corrupted((x, y), seed=1)
+    assert same_x is x and sorted(other_y) == sorted(y) and not np.array_equal(other_y, y)
+    batches = corrupted(lambda epoch: tf.data.Dataset.from_tensor_slices((x, y)).batch(10), seed=1)
+    once, again, later = ([b[1].numpy().tolist() for b in batches(epoch)] for epoch in (0, 0, 1))
+    assert once == again != later and sorted(sum(once, [])) == sorted(y.tolist())
+
+
+def test_overlap_by_hand():
+    """|w0| = 4 3 2 1, |wK| = 4 1 3 2; two are kept: {0, 1} and {0, 2} share one of two."""
+    initial, trained = {"w": np.array([[4.0, -3, 2, 1]])}, {"w": np.array([[-4.0, 1, 3, 2]])}
+    assert overlap(initial, trained, {"w": np.array([[True, True, False, False]])}) == 0.5
+
+
+def test_tickets_of_other_origin_are_not_found_again():
+    pruned = tf_pai.prune_at_init(plain_model(), "random", 0.5, seed=0)
+    with pytest.raises(ValueError, match="found again on corrupted data. Received: one that find_ticket did not"):
+        check(pruned, ("corrupted_data",))

@@ -16,6 +16,8 @@ from tf_pai.sanity.verdict import Verdict
 from tf_pai.tickets.bench import Bench, Callbacks, Routine
 from tf_pai.tickets.ticket import Ticket, ticket_of
 
+OPTIONS: dict[str, Any] = {"longer": 2.0, "learning_rates": (), "points": 11}
+
 
 def check_ticket(
     ticket: Ticket | keras.Model,
@@ -42,7 +44,8 @@ def check_ticket(
     Args:
         ticket: from `find_ticket`, or a model that was pruned in any other way and not trained, as `load_ticket` gives
             it; `tf_pai.tickets.ticket_of` adds to such a model what it was before pruning.
-        checks: names from `tf_pai.sanity.CHECKS`.
+        checks: "reinit", "shuffle", "random_ticket", "invert", "corrupted_data", "small_dense", "trained_longer",
+            "correlation", "winning", "instability"; what each does is said where it is defined in `tf_pai.sanity`.
         data: training data, as in `find_ticket`.
         validation_data: what accuracies are measured on.
         epochs: of each training.
@@ -54,7 +57,8 @@ def check_ticket(
         seed: of the first of the seeds; that of `find_ticket` shares its work.
         batch_size: examples per batch of arrays.
         callbacks: called with the name of a training, gives its callbacks.
-        options: of single checks: {"learning_rates": (0.01, 0.1)}.
+        options: of single checks: `longer` (2.0), how many times the epochs "trained_longer" has; `learning_rates`,
+            those that "correlation" and "winning" look at, default the compiled one; `points` (11) of "instability".
         verbose: as in `find_ticket`.
 
     Raises:
@@ -80,8 +84,18 @@ def check_ticket(
     bench = Bench(
         ticket.model, routine, list(ticket.masks), None if run_dir is None else pathlib.Path(run_dir) / "trainings"
     )
-    context = Context(ticket, bench, seeds, metric, margin, options or {})
+    context = Context(ticket, bench, seeds, metric, margin, _options(options or {}))
     return Verdict({check: CHECKS.find(check)(context) for check in checks})
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    for name, value in given.items():
+        if name not in OPTIONS:
+            raise ValueError(
+                f"Unknown option of a check. Received: {name}={value!r}.{nearest(name, list(OPTIONS))} "
+                f"Valid options: {', '.join(OPTIONS)}."
+            )
+    return {**OPTIONS, **given}
 
 
 def _check_metric(model: keras.Model, metric: str) -> None:

@@ -168,6 +168,15 @@ class Bench:
         logs = {metric: [float(value) for value in series] for metric, series in history.history.items()}
         return Trained(self.values(), last_metrics(logs), logs)
 
+    def evaluate(self) -> dict[str, float]:
+        """Returns the metrics of the model as it is now on the validation data."""
+        data, options = self.routine.validation_data, {"verbose": 0, "return_dict": True}
+        if isinstance(data, (tuple, list)):
+            logs = self.model.evaluate(*data, batch_size=self.routine.batch_size, **options)
+        else:
+            logs = self.model.evaluate(data, **options)
+        return {name: float(value) for name, value in logs.items()}
+
     def _digest(self, data: Any) -> str:
         """The digest of data, which are kept as long as it is: another object could get the same id."""
         if id(data) not in self._digests:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_pai.criteria import Magnitude
 from tf_pai.layers import weights_of
+from tf_pai.layers.paths import is_graph
 from tf_pai.registry import METHODS, nearest
 from tf_pai.static.checks import check_model, check_randomness
 from tf_pai.static.filters import with_companions
@@ -114,7 +115,14 @@ def find_ticket(
     bench = Bench(model, routine, _masked(model, plan), None if folder is None else folder / "trainings")
     remembered_start(bench, folder)
     search = Search(method, bench, plan, rounds, rate, rewind_to, options, folder, seed, verbose)
-    return dataclasses.replace(found.find(search), find=None)
+    ticket = found.find(search)
+    if not is_graph(model):  # wrapped in place: it is no longer what it was
+        return ticket
+    common = {"epochs": epochs, "rounds": rounds, "rate": rate, "rewind_to": rewind_to, "distribution": distribution}
+    common |= {"validation_data": validation_data, "structure": structure, "include": include, "exclude": exclude}
+    common |= {"run_dir": run_dir, "seed": asked["seed"] if folder else seed, "batch_size": batch_size}
+    common |= {"callbacks": callbacks, "options": options, "verbose": verbose}
+    return dataclasses.replace(ticket, find=lambda data: find_ticket(model, method, sparsity, data=data, **common))
 
 
 def _masked(model: keras.Model, plan: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,10 +20,34 @@ def stretched_bench(bench: Bench, factor: float) -> Bench:
     Raises:
         ValueError: a schedule whose steps are not known.
     """
+    return _with_rate(bench, lambda rate: stretched(rate, factor))
+
+
+def bench_at_rate(bench: Bench, rate: float) -> Bench:
+    """Returns a bench on the same network and data at another learning rate: of a schedule, at its first step.
+
+    Raises:
+        ValueError: a schedule without an `initial_learning_rate`.
+    """
+
+    def changed(old: Any) -> Any:
+        if not isinstance(old, dict):
+            return rate
+        if "initial_learning_rate" not in old["config"]:
+            raise ValueError(
+                f"A schedule with an initial_learning_rate is started elsewhere. Received: {old['class_name']}. "
+                "Leave learning_rates out."
+            )
+        return {**old, "config": {**old["config"], "initial_learning_rate": rate}}
+
+    return _with_rate(bench, changed)
+
+
+def _with_rate(bench: Bench, change: Callable[[Any], Any]) -> Bench:
     new = Bench(bench.model, bench.routine, list(bench.dense()), bench.folder)
     optimizer = bench.model.optimizer
     config = keras.saving.serialize_keras_object(optimizer)["config"]
-    config["learning_rate"] = stretched(config["learning_rate"], factor)
+    config["learning_rate"] = change(config["learning_rate"])
     new.compile(type(optimizer).from_config(config))
     return new
 

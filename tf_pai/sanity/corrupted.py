@@ -1,0 +1,57 @@
+"""Corrupted data: a ticket that is found on labels without meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_pai.sanity.context import Context
+from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.verdict import Finding, compared
+from tf_pai.training import batches_of
+
+
+@CHECKS.register("corrupted_data")
+def corrupted_data(context: Context) -> Finding:
+    """The ticket that the same search finds on shuffled labels, trained on the true ones.
+
+    Where it is as good, the search took nothing from the labels.
+
+    Reference: Su et al. 2020, "Sanity-checking pruning methods: random tickets can win the jackpot", section 3.2.
+
+    Raises:
+        ValueError: how the ticket was found is not known.
+    """
+    find = context.ticket.find
+    if find is None:
+        raise ValueError(
+            "A ticket is found again on corrupted data. Received: one that find_ticket did not return, or of a "
+            "subclassed model. Leave the check 'corrupted_data' out."
+        )
+    controls = []
+    for seed in range(context.seeds):
+        ticket = find(corrupted(context.bench.routine.data, seed))
+        controls.append(context.accuracy(ticket.initial_weights, ticket.masks, "found on corrupted data", seed))
+    return compared("corrupted_data", "tickets of shuffled labels", context.found, controls, context.margin)
+
+
+def corrupted(data: Any, seed: int) -> Any:
+    """Returns data whose labels have another order: arrays as a whole, all else within each batch.
+
+    Example:
+        >>> x, y = corrupted((np.arange(4), np.arange(4)), seed=0)
+        >>> x.tolist(), sorted(y.tolist())
+        ([0, 1, 2, 3], [0, 1, 2, 3])
+    """
+    if isinstance(data, (tuple, list)):
+        order = np.random.default_rng(seed).permutation(len(data[1]))
+        return (data[0], np.asarray(data[1])[order], *data[2:])
+    batches = batches_of(data)
+
+    def shuffle(place: tf.Tensor, batch: Any) -> Any:
+        x, y, *rest = batch
+        return (x, tf.random.experimental.stateless_shuffle(y, tf.stack([tf.cast(seed, tf.int64), place])), *rest)
+
+    return lambda epoch: batches(epoch).enumerate(start=epoch * 1_000_000).map(shuffle)
