@@ -124,7 +124,7 @@ def test_labels_are_shuffled_and_inputs_are_not():
     assert same_x is x and sorted(other_y) == sorted(y) and not np.array_equal(other_y, y)
     batches = corrupted(lambda epoch: tf.data.Dataset.from_tensor_slices((x, y)).batch(10), seed=1)
     once, again, later = ([b[1].numpy().tolist() for b in batches(epoch)] for epoch in (0, 0, 1))
-    assert once == again != later and sorted(sum(once, [])) == sorted(y.tolist())
+    assert once == again != later and sorted(label for labels in once for label in labels) == sorted(y.tolist())
 
 
 def test_overlap_by_hand():
