@@ -64,8 +64,8 @@ def compared(check: str, control: str, found: Sequence[float], controls: Sequenc
             of its loss stays below this.
 
     Example:
-        >>> print(compared("shuffle", "shuffled masks", [0.970, 0.971], [0.972, 0.969], margin=0.01).verdict)
-        not a winning ticket: shuffled masks 97.05 ± 0.21 vs 97.05 ± 0.07 as found (p = 0.50)
+        >>> print(compared("shuffle", "shuffled masks", [0.970, 0.971], [0.972, 0.969], margin=0.001).verdict)
+        not a winning ticket: shuffled masks 97.05 ± 0.21 vs 97.05 ± 0.07 as found (p = 0.5)
     """
     loss = welch(found, controls)
     worse = loss.p < LEVEL
