@@ -31,8 +31,15 @@ from tf_pai.layers import weights_of
 from tf_pai.registry import METHODS
 from tf_pai.training import Job
 
-# Each with a learning rate: a score of edge-popup moves like a weight, a logit by several units.
-RATES = {"hidden": 0.1, "supsup": 0.1, "multi_prize": 0.1, "mpt_1_1": 0.1, "deconstruct": 20.0, "dense": 0.05}
+# How each is trained unless --lr is given: a score of edge-popup moves like a weight, a logit by several units.
+TRAINING: dict[str, dict[str, Any]] = {
+    "hidden": {"lr": 0.1},
+    "supsup": {"lr": 0.1},
+    "multi_prize": {"lr": 0.1},
+    "mpt_1_1": {"lr": 0.1},
+    "deconstruct": {"optimizer": "adam", "lr": 0.1, "momentum": 0.0, "batch_size": 64},
+    "dense": {"lr": 0.05},
+}
 OPTIONS: dict[str, dict[str, Any]] = {"mpt_1_1": {"activations": "binary"}}
 STATISTICS = ("moving_mean", "moving_variance")  # measured from the data, never trained
 
@@ -44,13 +51,13 @@ class Select(Settings):
     methods: tuple[str, ...] = setting(
         ("hidden", "deconstruct", "multi_prize", "mpt_1_1"),
         "How; dense trains the weights, at k = 1; mpt_1_1 is multi_prize with binary activations.",
-        lambda: list(RATES),
+        lambda: list(TRAINING),
     )
     networks: tuple[str, ...] = setting(("lenet_300_100",), "From what.", network_names)
     ks: tuple[float, ...] = setting((0.5, 0.1), "Fractions of the weights to keep.")
     weights: str = setting("signed_constant", "What the weights are frozen at.")
     seeds: int = setting(3, "Number of seeds, from --seed on.", names_run=False)
-    lr: float = setting(0.0, "Learning rate at the first step; default: the method's own.")
+    lr: float = setting(0.0, "Learning rate at the first step; default: the method's own, with its own optimizer.")
 
     def cells(self) -> list[Select]:
         """Returns the settings of every run, seed by seed."""
@@ -58,13 +65,14 @@ class Select(Settings):
             raise ValueError(f"k is in (0, 1], and a run has a seed. Received: ks={self.ks}, seeds={self.seeds}.")
         pairs = [(m, k) for m in self.methods for k in ((1.0,) if m == "dense" else self.ks)]
         return [
-            dataclasses.replace(
-                self, methods=(m,), networks=(n,), network=n, ks=(k,), seed=seed, lr=self.lr or RATES[m]
-            )
+            dataclasses.replace(self, methods=(m,), networks=(n,), network=n, ks=(k,), seed=seed, **self._training(m))
             for seed in range(self.seed, self.seed + self.seeds)
             for n in self.networks
             for m, k in pairs
         ]
+
+    def _training(self, method: str) -> dict[str, Any]:
+        return {} if self.lr else TRAINING[method]
 
     @property
     def folder(self) -> pathlib.Path:

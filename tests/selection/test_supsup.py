@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tf_pai
-from tests.selection.test_select import compiled, dense_net, digest
+from tests.selection.test_select import compiled, conv_net, dense_net, digest
 from tf_pai.selection import Supermasks
 
 
@@ -85,3 +85,27 @@ def test_errors(trained, tmp_path):
     (tmp_path / "other.npz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="file that save wrote"):
         tasks.load(tmp_path / "other.npz")
+
+
+def test_moving_statistics_belong_to_a_task():
+    """Two tasks whose inputs differ by a shift: each is evaluated with the statistics of its own."""
+    model = compiled(tf_pai.select_subnet(conv_net(), "supsup", seed=0), keras.optimizers.Adam(0.02))
+    tasks = Supermasks(model)
+    rng, moving = np.random.default_rng(0), model.get_layer("norm").moving_mean
+    means, outputs = {}, {}
+    for name, shift in (("near", 0.0), ("far", 5.0)):
+        tasks.begin(seed=1)
+        assert (moving.numpy() == 0).all()
+        x = rng.standard_normal((32, 6, 6, 4)).astype("float32") + np.float32(shift)
+        model.fit(x, rng.integers(0, 3, 32), epochs=2, verbose=0)
+        tasks.store(name)
+        means[name], outputs[name] = moving.numpy(), model(x[:2]).numpy()
+        inputs = x
+    assert not np.allclose(means["near"], means["far"])
+    tasks.use("near")
+    assert np.array_equal(moving.numpy(), means["near"])
+    assert tasks.infer(inputs) in ("near", "far")
+    assert np.array_equal(moving.numpy(), means["near"])  # inferring changes nothing
+    tasks.use("far")
+    assert np.array_equal(model(inputs[:2]), outputs["far"])
+    assert tasks.bytes_per_task == (9 * 4 * 8 + 8 * 3 + 7) // 8 + 4 * 2 * 8

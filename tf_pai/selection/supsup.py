@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from tf_pai.criteria.losses import output_activation
 from tf_pai.files import write_whole
-from tf_pai.layers import ReadAs, prunable_layers
+from tf_pai.layers import ReadAs, prunable_layers, weights_of
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.masks import masked_weights
 from tf_pai.registry import nearest, register_method
@@ -24,6 +25,7 @@ from tf_pai.selection.hidden import Hidden
 from tf_pai.selection.layer import ScoredLayer
 
 TINY = 1e-12  # keeps log(p) finite
+TOGETHER = 16  # tasks whose bits are unpacked at once
 
 
 @register_method(
@@ -44,6 +46,8 @@ class SupSup(Hidden):
 
 class Supermasks:
     """The masks of many tasks on one network, one bit per weight and task; weights and scores are not kept.
+
+    Moving statistics, as BatchNormalization has, are measured on a task, and kept with it.
 
     Args:
         model: what `select_subnet` returned.
@@ -74,8 +78,12 @@ class Supermasks:
             )
         self._model = model
         self._masks = [mask for _, mask in masked_weights(model).values()]
+        frozen = {id(variable) for layer in prunable_layers(model).values() for variable in layer.frozen}
+        self._measured = [v for v in weights_of(model).values() if id(v) not in frozen and "float" in v.dtype]
+        self._unmeasured = [v.numpy() for v in self._measured]
         self._sizes = [int(np.prod(mask.shape)) for mask in self._masks]
         self._bits: dict[str, np.ndarray] = {}
+        self._statistics: dict[str, np.ndarray] = {}
 
     @property
     def names(self) -> list[str]:
@@ -85,7 +93,7 @@ class Supermasks:
     @property
     def bytes_per_task(self) -> int:
         """What one more task takes."""
-        return (sum(self._sizes) + 7) // 8
+        return (sum(self._sizes) + 7) // 8 + sum(4 * value.size for value in self._unmeasured)
 
     def begin(self, seed: int) -> None:
         """Draws new scores, for a task to come; a compiled model gets its optimizer's slots at zero.
@@ -95,6 +103,8 @@ class Supermasks:
         """
         for i, layer in enumerate(self._layers):
             layer.draw_scores((seed + 7919 * i) % 2**31)
+        for variable, value in zip(self._measured, self._unmeasured, strict=True):
+            variable.assign(value)
         optimizer: Any = getattr(self._model, "optimizer", None)
         for variable in [] if optimizer is None or not optimizer.built else optimizer.variables:
             if variable is not optimizer._learning_rate:
@@ -103,6 +113,8 @@ class Supermasks:
     def store(self, name: str) -> None:
         """Keeps the model's masks as those of the task `name`."""
         self._bits[str(name)] = np.packbits(np.concatenate([mask.numpy().ravel() != 0 for mask in self._masks]))
+        values = [v.numpy().astype("float32").ravel() for v in self._measured]
+        self._statistics[str(name)] = np.concatenate([np.zeros(0, "float32"), *values])
 
     def use(self, name: str) -> None:
         """Puts the masks of a task in the model.
@@ -110,8 +122,13 @@ class Supermasks:
         Raises:
             ValueError: no task of that name is stored.
         """
-        for mask, value in zip(self._masks, self._unpacked(name), strict=True):
-            mask.assign(value)
+        if name not in self._bits:
+            raise ValueError(
+                f"A task is stored before it is used. Received: {name!r}.{nearest(str(name), self.names)} "
+                f"Stored: {', '.join(self.names) or 'none'}."
+            )
+        for variable, value in self._superposed([name]):
+            variable.assign(value)
 
     def infer(self, x: Any, search: str = "one_shot") -> str:
         """Returns the task that the inputs most likely belong to; the masks in the model stay.
@@ -141,39 +158,39 @@ class Supermasks:
         return names[0]
 
     def _gains(self, x: Any, names: list[str]) -> np.ndarray:
-        """-dH/da_i of each task; one backward pass, then one scalar product per task and weight."""
-        mixed = [np.zeros(mask.shape, "float32") for mask in self._masks]
-        for name in names:
-            for total, mask in zip(mixed, self._unpacked(name), strict=True):
-                total += mask / np.float32(len(names))
-        superposed = [tf.convert_to_tensor(total) for total in mixed]
+        """-dH/da_i of each task; one backward pass, then one scalar product per task."""
+        superposed = [(variable, tf.convert_to_tensor(value)) for variable, value in self._superposed(names)]
+        masks = [value for _, value in superposed[: len(self._masks)]]
         with tf.GradientTape() as tape:
-            tape.watch(superposed)
-            with ReadAs(list(zip(self._masks, superposed, strict=True))):
+            tape.watch(masks)
+            with ReadAs(superposed):
                 entropy = _entropy(self._model, x)
-        gradients = [g.numpy() for g in tape.gradient(entropy, superposed)]
-        return np.array(
-            [
-                -sum(float(np.vdot(g, mask)) for g, mask in zip(gradients, self._unpacked(name), strict=True))
-                for name in names
-            ]
-        )
+        gradient = np.concatenate([g.numpy().ravel() for g in tape.gradient(entropy, masks)])
+        return np.concatenate([-(bits.astype("float32") @ gradient) for bits in self._in_parts(names)])
 
-    def _unpacked(self, name: str) -> list[np.ndarray]:
-        if name not in self._bits:
-            raise ValueError(
-                f"A task is stored before it is used. Received: {name!r}.{nearest(str(name), self.names)} "
-                f"Stored: {', '.join(self.names) or 'none'}."
-            )
-        flat = np.unpackbits(self._bits[name], count=sum(self._sizes)).astype("float32")
-        parts = np.split(flat, np.cumsum(self._sizes)[:-1])
-        return [part.reshape(mask.shape) for part, mask in zip(parts, self._masks, strict=True)]
+    def _superposed(self, names: list[str]) -> list[tuple[keras.Variable, np.ndarray]]:
+        """Pairs (mask or statistic, its mean over tasks)."""
+        total = sum(bits.sum(0, dtype="float32") for bits in self._in_parts(names))
+        statistics = sum(self._statistics[name] for name in names)
+        variables = [*self._masks, *self._measured]
+        flat = np.concatenate([total, statistics]) / np.float32(len(names))
+        ends = np.cumsum([int(np.prod(variable.shape)) for variable in variables])
+        parts = np.split(flat, ends[:-1])
+        return [(variable, part.reshape(variable.shape)) for variable, part in zip(variables, parts, strict=True)]
+
+    def _in_parts(self, names: list[str]) -> Iterator[np.ndarray]:
+        """Yields the bits of a few tasks at a time, [tasks, weights]: thousands of tasks are never unpacked at once."""
+        for begin in range(0, len(names), TOGETHER):
+            packed = np.stack([self._bits[name] for name in names[begin : begin + TOGETHER]])
+            yield np.unpackbits(packed, axis=1, count=sum(self._sizes))
 
     def save(self, file: str | os.PathLike) -> None:
         """Writes all tasks' masks to an .npz file, whole or not at all; nothing in it is pickled."""
-        bits = np.array([self._bits[name] for name in self.names], np.uint8).reshape(len(self.names), -1)
+        rows, names = len(self.names), np.array(self.names, str)
+        bits = np.array([self._bits[name] for name in self.names], np.uint8).reshape(rows, -1)
+        statistics = np.array([self._statistics[name] for name in self.names], np.float32).reshape(rows, -1)
         with write_whole(file) as stream:
-            np.savez(stream, names=np.array(self.names, str), bits=bits, sizes=np.array(self._sizes))
+            np.savez(stream, names=names, bits=bits, statistics=statistics, sizes=np.array(self._sizes))
 
     def load(self, file: str | os.PathLike) -> None:
         """Reads tasks that `save` wrote, beside those that are stored.
@@ -184,11 +201,13 @@ class Supermasks:
         try:
             with np.load(pathlib.Path(file), allow_pickle=False) as stored:
                 names, bits, sizes = stored["names"], stored["bits"], stored["sizes"].tolist()
+                statistics = stored["statistics"]
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"Tasks are read from a file that save wrote. Received: {str(file)!r}.") from error
         if sizes != self._sizes:
             raise ValueError(f"Tasks belong to one network. Received: masks of {sizes} weights for {self._sizes}.")
         self._bits |= {str(name): packed for name, packed in zip(names, bits, strict=True)}
+        self._statistics |= {str(name): values for name, values in zip(names, statistics, strict=True)}
 
 
 def _entropy(model: keras.Model, x: Any) -> tf.Tensor:
