@@ -44,12 +44,17 @@ class Plan:
         for density in progress(densities, "pruning rounds", verbose):
             problem.keep = round(density * total)
             scores = check_scores(self.criterion, self.criterion.score(problem, masks))
-            if self.criterion.revives:
-                masks = self.choose(scores, density)
-            else:
-                scores = {p: s if masks[p].all() else np.where(masks[p], s, -np.inf) for p, s in scores.items()}
-                masks = {p: mask & masks[p] for p, mask in self.choose(scores, density).items()}
+            masks = self.choose(scores, density) if self.criterion.revives else self._among(masks, scores, density)
         return masks, scores
+
+    def _among(self, alive: Masks, scores: Masks, density: float) -> Masks:
+        """Returns masks of that density, no pruned weight back."""
+        if isinstance(self.structure, structures.Unstructured) and not self.min_keep:
+            chosen = self.choose(scores, density)
+            if not any((mask > alive[path]).any() for path, mask in chosen.items()):
+                return chosen  # most often: pruned weights score lowest, and no copy of the scores is made
+        scores = {p: s if alive[p].all() else np.where(alive[p], s, -np.inf) for p, s in scores.items()}
+        return {path: mask & alive[path] for path, mask in self.choose(scores, density).items()}
 
     def _check_start(self, start: Masks) -> None:
         """Raises ValueError where a model is pruned already, and further than is asked for now."""
