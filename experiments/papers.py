@@ -56,7 +56,7 @@ def main(config: Papers) -> None:
         for name in [name for name in found[0] if name not in ("ticket", "data")]:
             pairs = [run["ticket"] for run in found], [run[name] for run in found]
             gap = paired(*pairs)
-            interval = f"{100 * gap.mean:+.2f} [{100 * gap.low:+.2f}, {100 * gap.high:+.2f}]"
+            interval = f"{100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
             rows.append([method, mean_and_deviation(pairs[0]), name, mean_and_deviation(pairs[1]), interval])
         if "data" in found[0]:
             print(
@@ -125,7 +125,7 @@ class Task:
         start = ticket.initial_weights
         runs = {
             "ticket": (start, masks),
-            "random ticket": (reinitialized(bench.model, start, masks, self.seed), shuffled(masks, self.seed)),
+            "random": (reinitialized(bench.model, start, masks, self.seed), shuffled(masks, self.seed)),
         }
         found = {name: bench.train(*run, name, step=ticket.step).metrics["accuracy"] for name, run in runs.items()}
         self.shown.close()

@@ -178,7 +178,7 @@ def test_the_growing_penalty_empties_what_will_be_removed():
     weak, strong = (find(0.5, method="dlth", options={"growth": growth, "every": 1}) for growth in (1e-9, 1.0))
     assert same(weak.masks, strong.masks)
     assert strong.history[0]["mean outside"] < 0.8 * weak.history[0]["mean outside"]
-    with pytest.raises(ValueError, match="are positive. Received: growth=0"):
+    with pytest.raises(ValueError, match="are positive; data of unknown length need growth. Received: growth=0"):
         find(0.5, method="dlth", options={"growth": 0})
 
 

@@ -27,12 +27,12 @@ class DLTH:
 
     L = L_0 + lambda/2 * sum over pruned w^2; lambda grows by `growth` every `every` steps up to `limit`, in `epochs` of
     training. Then they are removed, and the ticket starts from the weights that are left (random sparse network
-    transformation). Options: `growth` (1e-3), `every` (5), `limit` (1.0).
+    transformation). Options: `every` (5), `limit` (1.0), `growth` (default: reaches the limit at half of the training).
 
     Reference: Bai et al. 2022, "Dual lottery ticket hypothesis", section 4, equations 5 and 6.
     """
 
-    options = {"growth": 1e-3, "every": 5, "limit": 1.0}
+    options = {"growth": None, "every": 5, "limit": 1.0}
     structure = "unstructured"
 
     def distribution(self, rate: float) -> str:
@@ -46,10 +46,12 @@ class DLTH:
             ValueError: an option that is not positive.
         """
         growth, every, limit = (search.options[name] for name in ("growth", "every", "limit"))
-        if min(growth, every, limit) <= 0 or not isinstance(every, int):
+        if growth is None and every and search.bench.steps:
+            growth = limit * 2 * every / (search.bench.steps * search.bench.routine.epochs)
+        if growth is None or min(growth, every, limit) <= 0 or not isinstance(every, int):
             raise ValueError(
-                f"growth, limit and the whole number every are positive. Received: growth={growth!r}, "
-                f"every={every!r}, limit={limit!r}."
+                f"growth, limit and the whole number every are positive; data of unknown length need growth. "
+                f"Received: growth={growth!r}, every={every!r}, limit={limit!r}."
             )
         bench = search.bench
         generator = np.random.default_rng(search.seed)

@@ -33,7 +33,7 @@ class EarlyBird:
     While the dense network is trained with an L1 penalty on BatchNorm's scales, a mask is drawn of the fraction
     1 - `sparsity` of all channels with the largest |gamma| (one threshold for all layers). When the last `window`
     masks differ from the newest in at most the fraction `distance` of the channels, the ticket is found, and the search
-    stops. The ticket goes on from the weights of that moment; `tf_pai.shrink` makes it a smaller network.
+    stops. The ticket goes on from the weights of that moment, with whole channels at zero.
 
     `sparsity` is a fraction of channels here; that of the weights is another. Options: `every` ("1ep"), steps or epochs
     between masks; `window` (5), `distance` (0.1), `l1` (1e-4); `bits` (None): the search keeps its weights in so

@@ -1,0 +1,77 @@
+"""Early-bird tickets: how early in training are the channels known, and is it the same in few bits?
+
+  python -m experiments.early_bird --network=resnet_20 --width=0.25 --dataset=cifar10 --epochs=10
+
+The search stops where the ticket emerges; the step is given as a part of the whole training.
+"""
+
+from experiments import quiet  # noqa: F401, isort: skip
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_pai
+from experiments.config import launch, setting
+from experiments.lottery import Shown
+from experiments.settings import Settings
+from experiments.table import show
+from tf_pai.tickets import Ticket
+from tf_pai.tickets.early_bird import distance
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyBird(Settings):
+    """Searches that differ in the bits of their weights."""
+
+    method: str = setting("early_bird", "How the ticket is found.", lambda: ["early_bird"])
+    sparsity: float = setting(0.3, "Fraction of the channels to remove.")
+    every: str = setting("100it", "Steps or epochs between two drawings.")
+    bits: tuple[float, ...] = setting((0.0, 8.0), "Bits of the weights while searching; 0: all of float32.")
+
+
+def main(config: EarlyBird) -> None:
+    """Searches, and prints the table."""
+    if config.deterministic:
+        keras.utils.set_random_seed(config.seed)
+        tf.config.experimental.enable_op_determinism()
+    tickets = {bits: search(config, int(bits)) for bits in config.bits}
+    first = _kept(next(iter(tickets.values())))
+    rows = []
+    for bits, (ticket, steps) in tickets.items():
+        last = ticket.history[-1]
+        share = f"{100 * last['step'] / steps:.1f} %" if last["found"] else "not found"
+        other = f"{100 * distance(first, _kept((ticket, steps))):.1f} %"
+        rows.append([f"{bits:g}" if bits else "float32", str(last["step"]), share, f"{ticket.density:.3f}", other])
+    head = ["bits", "steps", "of training", "weights kept", "channels that differ"]
+    show(f"{config.network}, {100 * config.sparsity:g} % of the channels removed, seed {config.seed}", head, rows)
+
+
+def search(config: EarlyBird, bits: int) -> tuple[Ticket, int]:
+    """Returns the ticket, and the steps of a whole training."""
+    data, shown = config.load_data(), Shown(f"{bits or 32} bits")
+    ticket = tf_pai.find_ticket(
+        config.model_maker(data)(),
+        config.method,
+        config.sparsity,
+        data=data.train,
+        epochs=config.epochs,
+        run_dir=config.folder / f"bits-{bits}",
+        seed=config.seed,
+        callbacks=shown,
+        options={"every": config.every, "bits": bits or None, **config.method_options()},
+        verbose=0,
+    )
+    shown.close()
+    return ticket, data.steps_per_epoch * config.epochs
+
+
+def _kept(found: tuple[Ticket, int]) -> list[np.ndarray]:
+    """The channels kept, layer by layer."""
+    return [mask for path, mask in found[0].masks.items() if path.endswith("gamma")]
+
+
+if __name__ == "__main__":
+    launch(EarlyBird, main)
