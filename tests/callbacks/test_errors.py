@@ -36,8 +36,18 @@ def fit(callback, model=None, **options):
         (RigL(rounding="flor", **RIGL), "rounding is one of.*Received: rounding='flor'. Did you mean 'floor'"),
         (DSR(threshold=0, **RIGL), "threshold is above 0. Received: threshold=0"),
         (MEST(growth="best", **RIGL), "Received: growth='best'"),
-        (DeepR(temperature=-1, end_step=8), "l1 and temperature are not negative"),
+        (DeepR(temperature=-1, end_step=8), "temperature is a number, 0 or more. Received: temperature=-1"),
         (DeepR(update_every=0, end_step=8), "Received: update_every=0"),
+        (DeepR(l1="x", end_step=8), "l1 is a number, 0 or more. Received: l1='x'"),
+        (RigL(seed=-1, **RIGL), "seed is a whole number, 0 or more. Received: seed=-1"),
+        (RigL(final_fraction="x", **RIGL), "final_fraction lies between 0 and drop_fraction. Received: .*'x'"),
+        (DSR(tolerance=-1, **RIGL), "tolerance is a number, 0 or more. Received: tolerance=-1"),
+        (MEST(importance=-1, **RIGL), "importance is a number, 0 or more. Received: importance=-1"),
+        (TopKAST(sparsity=0.5, exploration_strength=-1, **RIGL), "exploration_strength is a number, 0 or more"),
+        (DNS(sparsity=0.5, gamma=-1, **RIGL), "gamma is a number, 0 or more. Received: gamma=-1"),
+        (DNS(sparsity=0.5, hysteresis=1.0, **RIGL), r"hysteresis is \(a, b\).*Received: hysteresis=1.0"),
+        (DNS(threshold="x", **RIGL), "threshold is a number, of standard deviations. Received: threshold='x'"),
+        (GraNet(sparsity=0.9, initial_sparsity=None, **RIGL), "initial_sparsity lies between 0 and sparsity"),
         (DNS(sparsity=1.5, **RIGL), r"DNS prunes to a sparsity in \(0, 1\). Received: sparsity=1.5"),
         (DNS(sparsity=0.5, threshold=1.0, **RIGL), "DNS takes a sparsity or a threshold"),
         (DNS(sparsity=0.5, hysteresis=(1.1, 0.9), **RIGL), r"hysteresis is \(a, b\)"),
@@ -71,6 +81,28 @@ def test_an_unpruned_model_needs_a_sparsity():
 def test_two_callbacks_on_one_model_are_refused():
     with pytest.raises(ValueError, match=r"One callback moves the masks of a model. Received: RigL and SET"):
         fit([RigL(**RIGL), SET(**RIGL)])
+
+
+def test_two_callbacks_in_one_loop_are_refused():
+    model, (x, y) = mlp(), next(iter(data()))
+    callbacks = [RigL(**RIGL), SET(**RIGL)]
+    for callback in callbacks:
+        callback.set_model(model)
+    callbacks[1].step(x, y)
+    with pytest.raises(ValueError, match=r"Received: RigL and SET for the same model"):
+        callbacks[0].step(x, y)
+
+
+def test_a_model_without_a_weight_to_train_is_refused():
+    model = mlp()
+    model.trainable = False
+    with pytest.raises(ValueError, match=r"RigL moves the masks of weights that are trained. Received: a model of"):
+        fit([RigL(**RIGL)], model)
+
+
+def test_a_schedule_without_an_update_says_so():
+    with pytest.warns(UserWarning, match="RigL will not move any mask: the first update falls after step 100, the las"):
+        mlp().fit(data(), verbose=0, callbacks=[RigL(update_every=100)])
 
 
 def test_one_after_the_other_is_fine():

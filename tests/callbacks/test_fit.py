@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_pai
 from tests.callbacks.models import L, data, method, mlp, model_for, same
 from tf_pai.callbacks import SET, RigL
+from tf_pai.layers import prunable_layers
 
 RIGL = {"update_every": 2, "end_step": 12, "seed": 1}
 
@@ -150,6 +151,75 @@ class TestWhatIsLeftBehind:
         assert type(model.train_function).__name__ == "function"
 
 
+class TestFittingAgain:
+    def test_the_default_end_counts_the_steps_of_earlier_fits_too(self):
+        model, callback, steps = mlp(), RigL(update_every=2, seed=1), []
+        for _ in range(2):
+            model.fit(data(), epochs=2, verbose=0, callbacks=[callback])
+            steps.append([update.step for update in callback.history.updates])
+        assert steps == [[2, 4, 6, 8, 10, 12], [18, 20, 22, 24]]  # 75 % of 16 steps, and of 32
+
+    def test_a_run_that_goes_on_keeps_its_end(self):
+        model, callback = mlp(), RigL(update_every=2, seed=1)
+        model.fit(data(), verbose=0, callbacks=[RigL(update_every=2, end_step=12, seed=1)])
+        model.fit(data(), initial_epoch=1, epochs=2, verbose=0, callbacks=[callback])
+        assert callback.schedule.end == 12
+
+    def test_a_callback_begins_anew_with_another_model(self):
+        callback = SET(update_every=1, end_step=4, decay="constant", seed=0)
+        rates = [mlp().fit(data(), verbose=0, callbacks=[callback]).history["exploration"] for _ in range(2)]
+        assert rates[0] == rates[1]
+
+    def test_an_interrupted_fit_is_ended_by_the_next(self):
+        model = mlp()
+
+        def stop(batch, logs=None):
+            raise KeyboardInterrupt
+
+        interrupt = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(data(), verbose=0, callbacks=[method("SNFS"), interrupt])
+        model.fit(data(), verbose=0, callbacks=[method("SNFS")])
+        assert all(layer.mask_gradients for layer in prunable_layers(model).values())
+
+
+def test_masks_of_weights_that_are_not_trained_stay():
+    model = mlp()
+    model.get_layer("a").trainable = False
+    model.compile("adam", model.loss)
+    masks, values = tf_pai.get_masks(model), model.get_layer("a").get_weights()
+    for callback in (method("SET"), method("DSR"), method("RigL", end_step=30)):
+        model.fit(data(), verbose=0, callbacks=[callback])
+        for value, before in zip(model.get_layer("a").get_weights(), values, strict=True):
+            np.testing.assert_array_equal(value, before)
+    moved = [path for path, mask in tf_pai.get_masks(model).items() if (mask != masks[path]).any()]
+    assert moved == ["b/kernel", "c/kernel"]
+
+
+class Examples(keras.utils.PyDataset):
+    """The batches of `data`, as Keras' own kind of dataset."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, place):
+        x, y = next(iter(data().skip(place)))
+        return x.numpy(), y.numpy()
+
+
+def test_every_kind_of_input_and_weighting():
+    x, y = (np.concatenate(parts) for parts in zip(*data().as_numpy_iterator(), strict=True))
+    inputs = [
+        ((x, y), {"class_weight": {0: 1.0, 1: 3.0}, "batch_size": 8}),
+        ((x, y), {"sample_weight": np.linspace(0, 1, 64), "validation_split": 0.5, "batch_size": 4}),
+        ((Examples(),), {"validation_data": (x, y)}),
+    ]
+    for arguments, options in inputs:
+        model, callback = mlp(), RigL(update_every="4it", end_step="1ep", seed=1)
+        model.fit(*arguments, epochs=2, verbose=0, callbacks=[callback], **options)
+        assert [update.step for update in callback.history.updates] == [4, 8] and tf_pai.verify(model)
+
+
 class TestLoops:
     def run(self, callback, own_optimizer=False):
         model = mlp(keras.optimizers.Adam())
@@ -183,9 +253,22 @@ class TestLoops:
         other.set_model(mlp())
         other._begin(None, None)
         assert int(other.get_state()["count"]) == 16
-        explored = [bits for name, bits in callback.get_state().items() if name.startswith("explored")]
-        restored = [bits for name, bits in other.get_state().items() if name.startswith("explored")]
-        assert all(((a & b) == a).all() for a, b in zip(explored, restored, strict=True))
+        states = [c.get_state() for c in (callback, other)]
+        explored, restored = ([bits for name, bits in s.items() if name.startswith("ever_alive/")] for s in states)
+        assert len(explored) == 3 and all(((a & b) == a).all() for a, b in zip(explored, restored, strict=True))
+        assert other.history.updates == callback.history.updates and other.history.start == callback.history.start
+
+    @pytest.mark.parametrize("name", ["RigL", "SNFS", "DNS"])
+    def test_train_on_batch(self, name):
+        callback = method(name)
+        model = model_for(callback)
+        callback.set_model(model)
+        moved = 0
+        for x, y in data():
+            model.train_on_batch(x, y)
+            moved += callback.step(x, y)
+        callback.on_train_end()
+        assert moved == 4 and tf_pai.verify(model)
 
     def test_an_uncompiled_model_is_differentiated_by_the_loss_that_fits(self):
         model = keras.Sequential([keras.Input((8,)), L.Dense(16), L.Dense(2, activation="softmax")])

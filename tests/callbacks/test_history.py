@@ -17,6 +17,10 @@ def test_hand_worked():
     assert update.exploration == 14 / 40 and update.churn == 3 / 10
     assert history.epoch_logs() == {"density": 0.25, "exploration": 0.35, "churn": 0.3}
     assert history.epoch_logs()["churn"] == 0.0
+    other = MaskHistory({"x": 10, "y": 30}, [4, 6])
+    other.set_state(history.get_state())
+    assert other.start == {"x": 0.5, "y": 5 / 30}
+    assert other.updates == [MaskUpdate(100, {"x": 0.4, "y": 0.2}, 0.25, 14 / 40, 3 / 10)]
 
 
 def test_exploration_is_what_has_ever_been_alive():
@@ -33,6 +37,12 @@ def test_exploration_is_what_has_ever_been_alive():
     assert history.history["exploration"] == [pytest.approx(expected)]
     assert history.history["density"] == [pytest.approx(1 - tf_pai.sparsity(model))]
     assert 0 < history.history["churn"][0] < 1
+
+
+def test_a_method_that_moves_at_every_step_is_recorded_once_an_epoch():
+    model, callback = mlp("sgd"), method("DeepR")
+    model.fit(data(), epochs=2, verbose=0, callbacks=[callback])
+    assert [update.step for update in callback.history.updates] == [8, 16]
 
 
 def test_report_section_has_a_row_per_update():

@@ -38,6 +38,10 @@ def test_a_killed_job_goes_on(method, tmp_path):
         RUNNERS.find("dynamic")(job(method, epochs=3, folder=tmp_path, callbacks=killing))
     model = RUNNERS.find("dynamic")(job(method, epochs=3, folder=tmp_path))
     assert same(tf_pai.get_masks(model), tf_pai.get_masks(expected))
+    killed, whole = (list(tf_pai.report(m).sections.values()) for m in (model, expected))
+    assert [[list(row.values()) for row in table] for table in killed] == [
+        [list(row.values()) for row in table] for table in whole
+    ]
 
 
 def test_options_are_those_of_the_callback():

@@ -120,6 +120,7 @@ class DynamicMasks(MaskMover):
         """Raises a ValueError where an argument is wrong."""
         checks.check_schedule(self)
         checks.check_fraction(self)
+        checks.check_seed(self)
 
     def prepare(self, model: keras.Model) -> None:
         """Changes the model before training, where the method needs that."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import warnings
 from typing import Any
 
 import keras
 
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
-from tf_pai.masks import sparsity
+from tf_pai.layers import prunable_weights
+from tf_pai.masks import masked_weights, sparsity
 from tf_pai.records import record_of
 from tf_pai.registry import nearest
 
@@ -48,6 +52,13 @@ def check_model(callback: Any, model: Any) -> None:
             f"{name} keeps a model sparse that is so from the start. Received: an unpruned model. Call "
             'tf_pai.prune_at_init(model, "random", 0.9, distribution="erk") first.'
         )
+    masked = {path: variable for path, (variable, _) in masked_weights(model).items()}
+    weights = masked or {path: weight.variable for path, weight in prunable_weights(model).items()}
+    if not any(variable.trainable for variable in weights.values()):
+        raise ValueError(
+            f"{name} moves the masks of weights that are trained. Received: a model of which no prunable weight is. "
+            "Set layer.trainable = True, and compile again."
+        )
 
 
 def known_length(callback: Any, total: int | None) -> int:
@@ -58,6 +69,26 @@ def known_length(callback: Any, total: int | None) -> int:
             "training of unknown length. Pass end_step= in steps (and begin_step=), or steps_per_epoch= to fit."
         )
     return total
+
+
+def is_number(value: Any) -> bool:
+    """Tells whether a value is a finite real number, True and False not being any."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_not_negative(callback: Any, *names: str) -> None:
+    """Raises a ValueError where an argument of these names is no number, or below 0."""
+    for name in names:
+        value = getattr(callback, name)
+        if not is_number(value) or value < 0:
+            raise ValueError(f"{name} is a number, 0 or more. Received: {name}={value!r}.")
+
+
+def check_seed(callback: Any) -> None:
+    """Raises a ValueError where the seed is no whole number, or negative."""
+    seed = callback.seed
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed is a whole number, 0 or more. Received: seed={seed!r}.")
 
 
 def check_schedule(callback: Any) -> None:
@@ -72,14 +103,21 @@ def check_schedule(callback: Any) -> None:
             f"end_step comes after begin_step. Received: end_step={schedule.end} and begin_step={schedule.begin}. "
             "Pass a later end_step."
         )
+    first = schedule.begin or schedule.every
+    if first > schedule.end and not callback.is_due(schedule.end):
+        warnings.warn(
+            f"{type(callback).__name__} will not move any mask: the first update falls after step {first}, the last "
+            f"after step {schedule.end}. Lower update_every or begin_step, or train longer.",
+            stacklevel=2,
+        )
 
 
 def check_fraction(callback: Any) -> None:
     """Raises a ValueError where the drop fraction or its decay makes no sense."""
     fraction = callback.drop_fraction
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise ValueError(f"drop_fraction lies in (0, 1). Received: drop_fraction={fraction!r}. Pass e.g. 0.3.")
-    if not 0 <= callback.final_fraction <= fraction:
+    if not is_number(callback.final_fraction) or not 0 <= callback.final_fraction <= fraction:
         raise ValueError(
             "final_fraction lies between 0 and drop_fraction. Received: "
             f"final_fraction={callback.final_fraction!r} and drop_fraction={fraction!r}."
@@ -97,7 +135,7 @@ def check_sparsity(callback: Any, needed: bool) -> None:
     value = callback.sparsity
     if value is None and not needed:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+    if not is_number(value) or not 0 < value < 1:
         raise ValueError(
             f"{type(callback).__name__} prunes to a sparsity in (0, 1). Received: sparsity={value!r}. Pass e.g. 0.9."
         )

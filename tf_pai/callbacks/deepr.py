@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
 from tf_pai.callbacks.slots import optimizers_of
 from tf_pai.callbacks.weights import WeightState, moving_weights
@@ -54,15 +54,12 @@ class DeepR(DynamicMasks):
     def __init__(self, l1: float = 1e-5, temperature: float = 1e-9, update_every: int | str = 1, **kwargs: Any):
         super().__init__(update_every=update_every, **kwargs)
         self.l1, self.temperature = l1, temperature
-        self.moves_every_step = update_every == 1
+        self.moves_every_step = update_every in (1, "1it")
 
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
         super().check()
-        if self.l1 < 0 or self.temperature < 0:
-            raise ValueError(
-                f"l1 and temperature are not negative. Received: l1={self.l1!r} and temperature={self.temperature!r}."
-            )
+        checks.check_not_negative(self, "l1", "temperature")
 
     def prepare(self, model: keras.Model) -> None:
         """Gives every connection its sign."""

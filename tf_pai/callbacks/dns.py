@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.background import BackgroundWeights
 from tf_pai.callbacks.weights import WeightState
 from tf_pai.registry import register_method
@@ -68,7 +68,7 @@ class DNS(BackgroundWeights):
     ):
         super().__init__(sparsity, update_every=update_every, **kwargs)
         self.threshold, self.hysteresis, self.gamma, self.power = threshold, hysteresis, gamma, power
-        self.moves_every_step = update_every == 1
+        self.moves_every_step = update_every in (1, "1it")
 
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
@@ -77,10 +77,12 @@ class DNS(BackgroundWeights):
                 f"DNS takes a sparsity or a threshold. Received: sparsity={self.sparsity!r} and "
                 f"threshold={self.threshold!r}. Pass one of them."
             )
-        low, high = self.hysteresis
-        if not 0 < low <= high:
+        if not _is_rising_pair(self.hysteresis):
             raise ValueError(f"hysteresis is (a, b), 0 < a <= b. Received: hysteresis={self.hysteresis!r}.")
         super().check()
+        checks.check_not_negative(self, "gamma", "power")
+        if self.threshold is not None and not checks.is_number(self.threshold):
+            raise ValueError(f"threshold is a number, of standard deviations. Received: threshold={self.threshold!r}.")
         if super().needs_sparsity() and self.sparsity is None and self.threshold is None:
             self.threshold = DEFAULT_THRESHOLD
 
@@ -105,3 +107,8 @@ class DNS(BackgroundWeights):
         border = tf.reduce_mean(size) + self.threshold * tf.math.reduce_std(size)
         above = size > tf.maximum(border, 0.0) * tf.where(state.alive, low, high)
         return above | rules.largest(size, 1)
+
+
+def _is_rising_pair(value: Any) -> bool:
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(checks.is_number, value))
+    return is_pair and 0 < value[0] <= value[1]

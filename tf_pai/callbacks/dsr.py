@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
 from tf_pai.callbacks.weights import moving_weights
 from tf_pai.layers.dynamic import forget, recall, remember
@@ -77,7 +77,8 @@ class DSR(DynamicMasks):
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
         super().check()
-        if self.threshold <= 0:
+        checks.check_not_negative(self, "threshold", "tolerance")
+        if self.threshold == 0:
             raise ValueError(f"threshold is above 0. Received: threshold={self.threshold!r}. Pass e.g. 1e-3.")
 
     def prepare(self, model: keras.Model) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai import distributions
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.dense_start import DenseStart
 from tf_pai.callbacks.schedule import cubic_sparsity
 from tf_pai.callbacks.weights import WeightState, moving_weights
@@ -55,7 +55,7 @@ class GraNet(DenseStart):
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
         super().check()
-        if not 0 <= self.initial_sparsity < self.sparsity:
+        if not checks.is_number(self.initial_sparsity) or not 0 <= self.initial_sparsity < self.sparsity:
             raise ValueError(
                 "initial_sparsity lies between 0 and sparsity. Received: "
                 f"initial_sparsity={self.initial_sparsity!r} and sparsity={self.sparsity!r}."

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.callbacks.updater import BORN, EXPLORED, KEPT
+from tf_pai.reporting.scalars import write_scalar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +31,6 @@ class MaskUpdate:
     churn: float
 
 
-def _write_scalar(name: str, value: float) -> None:
-    """Writes what tf.summary.scalar writes, which needs TensorBoard installed."""
-    metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = "scalars"
-    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
-
-
 class MaskHistory:
     """The updates so far.
 
@@ -48,6 +42,7 @@ class MaskHistory:
     Attributes:
         start: {path: density} before the first.
         updates: one `MaskUpdate` each.
+        unrecorded: whether there was an update since the last one of these.
     """
 
     def __init__(self, sizes: dict[str, int], kept: list[int], log_dir: str | None = None):
@@ -56,19 +51,19 @@ class MaskHistory:
         self.updates: list[MaskUpdate] = []
         self._latest = np.array([[n, 0, n] for n in kept]).reshape(-1, 3)
         self._churns: list[float] = []
-        self._unrecorded = False
+        self.unrecorded = False
         self._writer: Any = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
 
     def see(self, rows: Any) -> None:
         """Takes what `Updater` returned, without looking at it yet: a look would wait for the device."""
-        self._latest, self._unrecorded = rows, True
+        self._latest, self.unrecorded = rows, True
 
     def add(self, step: int) -> MaskUpdate:
         """Records the latest rows as the update after `step`."""
         update = self._now(step)
         self.updates.append(update)
         self._churns.append(update.churn)
-        self._unrecorded = False
+        self.unrecorded = False
         if self._writer is not None:
             self._write(update)
         return update
@@ -87,17 +82,34 @@ class MaskHistory:
     def _write(self, update: MaskUpdate) -> None:
         with self._writer.as_default(step=update.step):
             for path, density in update.density.items():
-                _write_scalar(f"density/{path}", density)
+                write_scalar(f"density/{path}", density)
             for name in ("total_density", "exploration", "churn"):
-                _write_scalar(f"masks/{name}", getattr(update, name))
+                write_scalar(f"masks/{name}", getattr(update, name))
         self._writer.flush()
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the density at the start, and a row per update: step, total density, exploration, churn, densities."""
+        rows = [[u.step, u.total_density, u.exploration, u.churn, *u.density.values()] for u in self.updates]
+        table = np.array(rows, float).reshape(len(rows), 4 + len(self.sizes))
+        return {"history/start": np.array(list(self.start.values())), "history/updates": table}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Takes what `get_state` returned, if there is that of as many weights in `state`."""
+        start, table = state.get("history/start"), state.get("history/updates")
+        if start is None or table is None or len(start) != len(self.sizes):
+            return
+        self.start = dict(zip(self.sizes, start.tolist(), strict=True))
+        self.updates = [
+            MaskUpdate(int(step), dict(zip(self.sizes, density, strict=True)), *figures)
+            for step, *figures, density in ((*row[:4], row[4:]) for row in table.tolist())
+        ]
 
     def epoch_logs(self) -> dict[str, float]:
         """Returns {"density", "exploration", "churn"}, churn as the mean over the updates since the last call."""
         now = self._now(0)
-        churns = self._churns + [now.churn] * self._unrecorded
+        churns = self._churns + [now.churn] * self.unrecorded
         churn = float(np.mean(churns)) if churns else 0.0
-        self._churns, self._unrecorded = [], False
+        self._churns, self.unrecorded = [], False
         return {"density": now.total_density, "exploration": now.exploration, "churn": churn}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

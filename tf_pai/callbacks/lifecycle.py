@@ -49,15 +49,18 @@ class MaskMover(keras.callbacks.Callback):
         self._dense_gradients: DenseGradients | None = None
         self._optimizer: Any = None
         self._loop_count = 0
-        self._explored_before: dict[str, np.ndarray] = {}
+        self._length: tuple[int, int] | None = None
+        self._restored: dict[str, np.ndarray] = {}
 
     # In `fit`.
 
     def set_model(self, model: keras.Model, optimizer: Any = None) -> None:
         """Says which model is trained, and with which optimizer where that is not `model.optimizer`."""
+        _finish_interrupted(self, model)
+        if self._model is not None and self._model is not model:
+            self._loop_count, self._restored = 0, {}
         super().set_model(model)
-        self._optimizer = optimizer
-        self._is_running, self._dense_gradients = False, None
+        self._optimizer, self._dense_gradients = optimizer, None
         if isinstance(model, keras.Model):
             _owners[model] = weakref.ref(self)
 
@@ -72,6 +75,11 @@ class MaskMover(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Counts on from where the optimizer is: a restored one has jumped."""
         self._train_function.count = self.batches_seen()
+        if self._length is not None:
+            steps_per_epoch, total = self._length
+            earlier = self._steps_seen() - epoch * steps_per_epoch
+            self.schedule = self.make_schedule(steps_per_epoch, total + max(earlier, 0))
+            self._length = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Lets the train function work."""
@@ -79,6 +87,8 @@ class MaskMover(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds density, exploration and churn to the logs."""
+        if self.history.unrecorded:
+            self.history.add(self._steps_seen())
         if logs is not None:
             logs.update(self.history.epoch_logs())
 
@@ -92,8 +102,8 @@ class MaskMover(keras.callbacks.Callback):
         if self.dense_gradients:
             for layer, value in self._masked_before:
                 layer.mask_gradients = value
-        self.retire(self.model, is_over=self.batches_seen() // self._batches_per_step >= self.schedule.end)
-        self._explored_before = self._explored()
+        self.retire(self.model, is_over=self._steps_seen() >= self.schedule.end)
+        self._restored = self.updater.get_state()
         history, arguments = self.history, self._flops_arguments()
         remember_tables(self.model, lambda model: training_tables(model, history, *arguments))
         self._is_running = False
@@ -105,6 +115,8 @@ class MaskMover(keras.callbacks.Callback):
         if steps_per_epoch is not None:
             steps_per_epoch = steps_per_epoch // self._batches_per_step
         total = None if steps_per_epoch is None or epochs is None else steps_per_epoch * epochs
+        # Steps of an earlier fit belong to the training too; which they are, the first epoch's number says.
+        self._length = None if steps_per_epoch is None or total is None else (steps_per_epoch, total)
         self.schedule = self.make_schedule(steps_per_epoch, total)
         checks.check_model(self, model)
         self.check()
@@ -125,9 +137,9 @@ class MaskMover(keras.callbacks.Callback):
             skips_as_a_whole=isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
         )
         self._is_running = True
-        self._restore_explored()
         self.counts_at_start = self.updater.counts()
         self.history = MaskHistory({w.path: w.size for w in self.weights}, self.counts_at_start, self.log_dir)
+        self._restore()
 
     @property
     def optimizer(self) -> Any:
@@ -143,6 +155,9 @@ class MaskMover(keras.callbacks.Callback):
         if self.optimizer is None:
             return 0
         return int(keras.ops.convert_to_numpy(counter_of(self.optimizer)._iterations))
+
+    def _steps_seen(self) -> int:
+        return self.batches_seen() // self._batches_per_step
 
     def is_due_after(self, count: int) -> bool:
         """Tells whether masks are updated after that many batches."""
@@ -167,6 +182,8 @@ class MaskMover(keras.callbacks.Callback):
 
     def step(self, x: Any, y: Any = None, sample_weight: Any = None) -> bool:
         """Updates masks where that is due; called once per batch, after the optimizer's update; never trains.
+
+        Call `set_model(model)` before the loop, and `on_train_end()` after it.
 
         Args:
             x: the batch's inputs.
@@ -196,28 +213,21 @@ class MaskMover(keras.callbacks.Callback):
         return True
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns what the model does not hold: the count of `step` calls, and which places have ever been alive."""
-        explored = {f"explored/{path}": np.packbits(ever) for path, ever in self._explored().items()}
-        return {"count": np.array(self._loop_count), **explored}
+        """Returns what the model does not hold: the count of `step` calls, what happened, which places ever lived."""
+        happened = self.history.get_state() if self._is_running else {}
+        ever_alive = self.updater.get_state() if self._is_running else self._restored
+        return {**ever_alive, **happened, "count": np.array(self._loop_count)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Takes what `get_state` returned, before training goes on."""
         self._loop_count = int(state["count"])
-        bits = {path.removeprefix("explored/"): b for path, b in state.items() if path.startswith("explored/")}
-        self._explored_before = {path: np.unpackbits(b).astype(bool) for path, b in bits.items()}
+        self._restored = dict(state)
         if self._is_running:
-            self._restore_explored()
+            self._restore()
 
-    def _explored(self) -> dict[str, np.ndarray]:
-        if not self._is_running:
-            return self._explored_before
-        return {w.path: ever.numpy() for w, ever in zip(self.weights, self.updater.explored, strict=True)}
-
-    def _restore_explored(self) -> None:
-        for weight, ever in zip(self.weights, self.updater.explored, strict=True):
-            before = self._explored_before.get(weight.path)
-            if before is not None and before.size >= weight.size:
-                ever.assign(ever | before.ravel()[: weight.size].reshape(ever.shape))
+    def _restore(self) -> None:
+        self.updater.set_state(self._restored)
+        self.history.set_state(self._restored)
 
     def report_section(self) -> dict[str, list[dict[str, Any]]]:
         """Returns the tables of a report: {title: rows}, a row being {column: value}."""
@@ -227,3 +237,11 @@ class MaskMover(keras.callbacks.Callback):
         every_step = 0 if self.dense_gradients or self.keeps_dense_weights else None
         steps = max(self.batches_seen(), self._loop_count) // self._batches_per_step
         return steps, self.schedule.every if self.reads_gradient else every_step
+
+
+def _finish_interrupted(callback: MaskMover, model: Any) -> None:
+    """Ends what an exception has left running, of this callback and of the one that moved the model's masks last."""
+    owner = _owners.get(model) if isinstance(model, keras.Model) else None
+    for other in {callback, None if owner is None else owner()}:
+        if other is not None and other._is_running:
+            other.on_train_end()

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers.dynamic import forget, recall, remember
@@ -54,6 +54,7 @@ class MEST(DynamicMasks):
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
         super().check()
+        checks.check_not_negative(self, "importance")
         if self.growth not in ("random", "gradient"):
             raise ValueError(f'growth is "random" or "gradient". Received: growth={self.growth!r}.')
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_pai.callbacks import rules
+from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.background import BackgroundWeights
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers import prunable_layers
@@ -57,8 +57,9 @@ class TopKAST(BackgroundWeights):
     def check(self) -> None:
         """Raises a ValueError where an argument is wrong."""
         super().check()
+        checks.check_not_negative(self, "exploration_strength")
         forward, backward = self._sparsities()
-        if not 0 <= backward <= forward:
+        if not checks.is_number(backward) or not 0 <= backward <= forward:
             raise ValueError(
                 "backward_sparsity lies between 0 and the sparsity of the forward pass. Received: "
                 f"backward_sparsity={backward!r} and sparsity={forward!r}."

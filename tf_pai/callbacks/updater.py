@@ -104,6 +104,17 @@ class Updater:
             start = tf.cast(slot.initial, value.dtype)
             slot.variable.assign(tf.where(born, start, tf.where(new, value, tf.zeros_like(value))))
 
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the bits of what has ever been alive, by the weights' order: names differ between sessions."""
+        return {f"ever_alive/{i}": np.packbits(ever.numpy()) for i, ever in enumerate(self.explored)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Adds what `get_state` returned, where `state` has that of weights of the same size."""
+        for i, (weight, ever) in enumerate(zip(self.weights, self.explored, strict=True)):
+            bits = state.get(f"ever_alive/{i}")
+            if bits is not None and bits.size == -(-weight.size // 8):
+                ever.assign(ever | np.unpackbits(bits)[: weight.size].astype(bool).reshape(ever.shape))
+
     def counts(self) -> list[int]:
         """Returns how many places of each weight are alive."""
         return np.asarray(self._counts()).tolist()

@@ -45,7 +45,9 @@ class MovingWeight:
 
 
 def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeight]:
-    """Returns the weights with a mask, in model order; masks of biases that follow a filter stay where they are.
+    """Returns the weights with a mask, in model order.
+
+    Masks of weights that are not trained stay where they are, as do those of biases that follow a filter.
 
     Args:
         model: a pruned model.
@@ -59,7 +61,7 @@ def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeig
     found: list[MovingWeight] = []
     initial: dict[int, dict[str, float]] = {}
     for path, (variable, mask) in masked_weights(model).items():
-        if len(variable.shape) >= 2:
+        if len(variable.shape) >= 2 and variable.trainable:
             slots = () if optimizer is None else tuple(slots_of(optimizer, variable, initial))
             found.append(MovingWeight(len(found), path, variable, mask, *homes[id(mask)], slots))
     return found

@@ -11,6 +11,8 @@ from tf_pai.reporting.plots import panels, svg
 from tf_pai.reporting.style import BODY_STYLE, STYLE
 from tf_pai.reporting.wording import headline, percent, short, speed, times, totals, value
 
+LONGEST = 40  # rows of a further table
+
 
 def page(report: Report) -> str:
     """Returns the whole page."""
@@ -100,10 +102,14 @@ def _cells(texts: list[str], tag: str, first: int) -> str:
 
 def _section(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     columns = list(dict.fromkeys(name for row in rows for name in row))
+    shown = rows[:: -(-len(rows) // LONGEST)] if rows else rows
     yield f"<h2>{_text(title)}</h2>"
+    if len(shown) < len(rows):
+        shown = [*shown, *([] if shown[-1] is rows[-1] else rows[-1:])]
+        yield f'<p class="soft">{len(shown)} of {len(rows):,} rows, evenly spaced; report.to_json() has all.</p>'
     yield f'<div class="scroll" {_SCROLLS} aria-label="Table: {_text(title)}"><table>'
     yield f"<thead><tr>{_cells(columns, 'th', first=len(columns))}</tr></thead><tbody>"
-    for row in rows:
+    for row in shown:
         yield f"<tr>{_cells([value(row.get(name)) for name in columns], 'td', first=len(columns))}</tr>"
     yield "</tbody></table></div>"
 

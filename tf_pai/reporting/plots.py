@@ -1,4 +1,4 @@
-"""The report's plots: density per weight, scores kept and pruned, accuracy over the epochs."""
+"""The report's plots: density per weight, scores kept and pruned, accuracy over the epochs, tables over steps."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tf_pai.reporting.wording import percent
 
 KEPT, PRUNED = "#3b82c4", "#d97b29"  # told apart by all common kinds of colour vision, and on white as on black
 NAMED = 40  # more bars than this get no names
+LABELLED = 6  # more curves than this get a scale of colours in place of a legend
+STEP = "step"  # the column over which a table's other columns are drawn
 WIDTH = 7.5  # inches
 _INK = "#010203"  # stands for the text's colour in an SVG, until it is replaced
 FORMATS = ("png", "svg", "pdf")
@@ -47,7 +49,8 @@ def panels(report: Report) -> list[Panel]:
     curves = _curves_of(report)
     if curves:
         found.append(_training(curves))
-    return found
+    tables = ((title, rows) for title, rows in report.sections.items() if len(rows) > 1 and STEP in rows[0])
+    return found + [_over_steps(title, rows) for title, rows in tables]
 
 
 def figure(report: Report, chosen: list[Panel] | None = None, ink: str = "black") -> Any:
@@ -218,3 +221,29 @@ def _training(curves: dict[str, list[float | None]]) -> Panel:
 
     ends = ", ".join(f"{name} ends at {values[-1]:.4g}" for name, values in curves.items() if values[-1] is not None)
     return Panel("Training", f"Curves over {max(map(len, curves.values()))} epochs: {ends}.", 2.8, draw)
+
+
+def _over_steps(title: str, rows: list[dict[str, Any]]) -> Panel:
+    names = [name for name, value in rows[0].items() if name != STEP and isinstance(value, (int, float))]
+    steps = [row[STEP] for row in rows]
+
+    def draw(axes: Any) -> None:
+        import matplotlib
+
+        few = len(names) <= LABELLED
+        shades = matplotlib.colormaps["viridis"].resampled(len(names))
+        for place, name in enumerate(names):
+            values = [float("nan") if row.get(name) is None else row[name] for row in rows]
+            label = _shortened(name) if few or place in (0, len(names) - 1) else None
+            axes.plot(steps, values, color=f"C{place}" if few else shades(place), label=label, linewidth=1.2)
+        axes.set_xlabel(STEP)
+        axes.set_ylim(0, None)
+        _legend_below(axes)
+
+    ends = ", ".join(f"{name} {rows[0][name]:.4g} to {rows[-1][name]:.4g}" for name in names)
+    return Panel(title, f"From step {steps[0]} to {steps[-1]}: {ends}.", 2.9, draw)
+
+
+def _legend_below(axes: Any) -> None:
+    """A legend under the plot, for names that may be long."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8, frameon=False)
