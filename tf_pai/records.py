@@ -48,23 +48,31 @@ def record_of(model: keras.Model) -> Record | None:
 
 
 Tables = dict[str, list[dict[str, Any]]]  # {title: rows}, a row being {column: value}
-_tables: weakref.WeakKeyDictionary[keras.Model, Callable[[keras.Model], Tables]] = weakref.WeakKeyDictionary()
+_tables: weakref.WeakKeyDictionary[keras.Model, tuple[str, Callable[[keras.Model], Tables]]]
+_tables = weakref.WeakKeyDictionary()
 
 
-def remember_tables(model: keras.Model, make: Callable[[keras.Model], Tables]) -> None:
+def remember_tables(model: keras.Model, mover: str, make: Callable[[keras.Model], Tables]) -> None:
     """Files what a training has to say about a model, for its report.
 
     Args:
         model: the model; it lives no longer for being remembered, unless `make` refers to it.
+        mover: what has moved its masks.
         make: called with the model when a report is made, gives {title: rows}.
     """
-    _tables[model] = make
+    _tables[model] = mover, make
 
 
 def tables_of(model: keras.Model) -> Tables:
     """Returns the tables remembered for a model; {} where there are none."""
-    make = _tables.get(model)
-    return {} if make is None else make(model)
+    return _tables[model][1](model) if model in _tables else {}
+
+
+def method_of(model: keras.Model) -> str | None:
+    """Returns what has pruned a model, "random, then RigL" where masks have moved since; None where it is not known."""
+    record, moved = record_of(model), _tables.get(model)
+    names = [*([] if record is None else [record.method]), *([] if moved is None else [moved[0]])]
+    return ", then ".join(names) or None
 
 
 _compute: weakref.WeakKeyDictionary[keras.Model, list[dict[str, Any]]] = weakref.WeakKeyDictionary()

@@ -11,6 +11,8 @@ import tf_pai
 from tests.support import shared_path
 from tf_pai.analysis import count_flops, stored_bytes, training_flops
 from tf_pai.analysis.flops import UNKNOWN, UNKNOWN_LENGTH
+from tf_pai.callbacks.flops import flops_of_training
+from tf_pai.callbacks.history import MaskUpdate
 
 L = keras.layers
 
@@ -203,6 +205,24 @@ def test_erk_resnet_50_is_that_of_rigl(oracle, resnet_50, sparsity, density, rat
     # RigL's file counts a dense layer's mask too, or not, by the last bit of a float; the figure is to two digits.
     assert stored == pytest.approx(megabytes, abs=0.01)
     assert stored == pytest.approx(expected["MB"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "density", "update_every", "ratio"),
+    [(0.8, 0.2, 100, 0.42), (0.9, 0.1, 100, 0.25), (0.8, 0.2, 0, 0.61), (0.9, 0.1, 0, 0.50), (0.9, 0.1, None, 0.24)],
+)
+def test_training_of_resnet_50_costs_what_table_2_of_rigl_says(
+    oracle, resnet_50, sparsity, density, update_every, ratio
+):
+    #  RigL, SNFS and SET as ERK divides them: (3 f_S T + 2 f_S + f_D) / (T + 1), 2 f_S + f_D, 3 f_S; over 3 f_D
+    sparsities = oracle[f"resnet50/erdos_renyi_kernel/density{density}"]["sparsity"]
+    start = {f"{name}/kernel": 1 - s for name, s in sparsities.items()}
+    moved = MaskUpdate(100, start, density, 1.0, 0.0)
+    flops = flops_of_training(resnet_50, start, [moved], steps=32000, update_every=update_every)
+    dense, sparse = (oracle["resnet50_flops"][key] for key in ("dense", f"erk_{sparsity}"))
+    assert flops["dense"] == 3 * dense
+    assert flops["sparse"] == pytest.approx(training_flops(dense, sparse["flops"], update_every), rel=1e-12)
+    assert flops["ratio"] == pytest.approx(ratio, abs=0.005)
 
 
 def test_densities_are_of_weights_of_the_model():

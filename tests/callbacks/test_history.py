@@ -6,6 +6,7 @@ import tf_pai
 from tests.callbacks.models import data, method, mlp
 from tf_pai.callbacks.flops import flops_of_training
 from tf_pai.callbacks.history import MaskHistory, MaskUpdate
+from tf_pai.reporting.plots import panels
 
 
 def test_hand_worked():
@@ -50,10 +51,13 @@ def test_report_section_has_a_row_per_update():
     model.fit(data(), verbose=0, callbacks=[callback])
     tables = callback.report_section()
     assert [row["step"] for row in tables["Mask updates"]] == [2, 4, 6, 8]
+    assert [row["step"] for row in tables["Density of each weight"]] == [0, 2, 4, 6, 8]
     assert set(tables["Density of each weight"][0]) == {"step", *tf_pai.get_masks(model)}
     (flops,) = tables["Training FLOPs per example"]
     assert flops["ratio"] == flops["sparse"] / flops["dense"] and 0.3 < flops["ratio"] < 0.6
-    assert tf_pai.report(model).sections == tables
+    report = tf_pai.report(model)
+    assert report.sections == tables and report.method == "random, then RigL"
+    assert [panel.title for panel in panels(report)][-2:] == ["Mask updates", "Density of each weight"]
 
 
 def test_flops_follow_the_density_over_the_steps():

@@ -100,3 +100,10 @@ def test_a_notebook_gets_the_content_alone(full):
     assert fragment.startswith('<div class="tf-pai">') and "<html" not in fragment
     rules = re.findall(r"^\s*([^{}@\n]+) \{", fragment, re.MULTILINE)
     assert rules and all(part.strip().startswith(".tf-pai") for rule in rules for part in rule.split(", "))
+
+
+def test_a_long_table_is_thinned_out_and_says_so(full):
+    full.sections = {"Updates": [{"number": n} for n in range(101)]}
+    text = " ".join(Page(full.to_html()).text)
+    assert "35 of 101 rows, evenly spaced" in text  # every third: 0, 3 ... 99, and the last
+    assert " 99 " in text and " 100 " in text and " 98 " not in text

@@ -3,7 +3,7 @@
 import pytest
 
 from tf_pai.reporting import Report, Row
-from tf_pai.reporting.plots import NAMED, panels, svg
+from tf_pai.reporting.plots import LABELLED, NAMED, panels, svg
 
 
 def test_one_panel_for_each_thing_known(full):
@@ -53,3 +53,16 @@ def test_an_svg_for_a_page_is_the_same_each_time_and_says_what_it_shows(full):
         assert text == svg(full, panel)
         assert f'aria-label="{panel.alt}"' in text and "currentColor" in text
     assert "36 kept, 36 pruned" in panels(full)[1].alt
+
+
+@pytest.mark.parametrize("weights", [2, LABELLED + 3])
+def test_a_table_over_steps_is_drawn(weights):
+    names = [f"fc{i}/kernel" for i in range(weights)]
+    rows = [{"step": step, **{name: (step + i) / 1000 for i, name in enumerate(names)}} for step in (0, 100, 200)]
+    report = Report("moved", [], sections={"Density": rows, "One row": rows[:1], "No steps": [{"a": 1}, {"a": 2}]})
+    (panel,) = panels(report)
+    assert panel.title == "Density" and panel.alt.startswith("From step 0 to 200: fc0/kernel 0 to 0.2")
+    (axes,) = report.plot().axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[row[name] for row in rows] for name in names]
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == (names if weights <= LABELLED else [names[0], names[-1]])

@@ -88,7 +88,7 @@ class MaskHistory:
         self._writer.flush()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the density at the start, and a row per update: step, total density, exploration, churn, densities."""
+        """Returns the densities at the start, and a row per update: step, total, exploration, churn, densities."""
         rows = [[u.step, u.total_density, u.exploration, u.churn, *u.density.values()] for u in self.updates]
         table = np.array(rows, float).reshape(len(rows), 4 + len(self.sizes))
         return {"history/start": np.array(list(self.start.values())), "history/updates": table}
@@ -119,5 +119,8 @@ class MaskHistory:
                 {"step": u.step, "density": u.total_density, "exploration": u.exploration, "churn": u.churn}
                 for u in self.updates
             ],
-            "Density of each weight": [{"step": u.step, **u.density} for u in self.updates],
+            "Density of each weight": [
+                {"step": 0, **self.start},
+                *({"step": u.step, **u.density} for u in self.updates),
+            ],
         }

@@ -105,7 +105,8 @@ class MaskMover(keras.callbacks.Callback):
         self.retire(self.model, is_over=self._steps_seen() >= self.schedule.end)
         self._restored = self.updater.get_state()
         history, arguments = self.history, self._flops_arguments()
-        remember_tables(self.model, lambda model: training_tables(model, history, *arguments))
+        make = lambda model: training_tables(model, history, *arguments)  # noqa: E731
+        remember_tables(self.model, type(self).__name__, make)
         self._is_running = False
 
     def _begin(self, steps_per_epoch: int | None, epochs: int | None) -> None:

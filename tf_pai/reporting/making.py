@@ -11,7 +11,7 @@ from tf_pai.analysis import Connectivity, ModelFlops, connectivity, count_flops,
 from tf_pai.analysis.work import size_of
 from tf_pai.layers import SparseMask, held_masks, kept_counts, prunable_weights, weight_shapes
 from tf_pai.masks import sparsity as sparsity_of
-from tf_pai.records import Record, compute_of, record_of, tables_of
+from tf_pai.records import Record, compute_of, method_of, record_of, tables_of
 from tf_pai.reporting.document import Report, Row
 
 LISTED = 5  # layers named in a warning; a collapsed network has dozens
@@ -38,7 +38,7 @@ def report(model: keras.Model) -> Report:
     return Report(
         name=model.name,
         rows=rows,
-        method=record.method if record else None,
+        method=method_of(model),
         asked=record.sparsity if record else None,
         sparsity=sparsity_of(model),
         effective_sparsity=alive.effective_sparsity,
