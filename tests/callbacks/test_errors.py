@@ -128,6 +128,13 @@ def test_structured_masks_are_refused():
 def test_a_loop_says_which_model_it_trains():
     with pytest.raises(ValueError, match=r"RigL.step works on a model. Received: none. Call callback.set_model"):
         RigL(**RIGL).step(np.zeros((1, 8)), np.zeros(1))
+    callback = RigL(update_every=1, end_step=8)
+    callback.set_model("model")
+    with pytest.raises(ValueError, match=r"RigL works on a built Keras model. Received: str. Build it first."):
+        callback.step(np.zeros((1, 8)), np.zeros(1))
+    callback.set_model(mlp())
+    with pytest.raises(ValueError, match=r"RigL reads the gradient of the batch's loss. Received: y=None. Call step"):
+        callback.step(np.zeros((1, 8)))
     callback = RigL(update_every=2)
     callback.set_model(mlp())
     with pytest.raises(ValueError, match=r"training of unknown length. Pass end_step="):

@@ -35,6 +35,14 @@ def check_model_set(callback: Any) -> None:
         )
 
 
+def check_labels(callback: Any, labels: Any) -> None:
+    """Raises a ValueError where a loop gives no labels to differentiate the loss with."""
+    if labels is None:
+        raise ValueError(
+            f"{type(callback).__name__} reads the gradient of the batch's loss. Received: y=None. Call step(x, y)."
+        )
+
+
 def check_model(callback: Any, model: Any) -> None:
     """Raises where the model is not one whose masks the callback can move."""
     name = type(callback).__name__

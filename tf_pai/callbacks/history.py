@@ -114,13 +114,10 @@ class MaskHistory:
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Returns {title: rows}, a row being {column: value}."""
+        figures = ("step", "total_density", "exploration", "churn")
+        rows = [{name.removeprefix("total_"): getattr(u, name) for name in figures} for u in self.updates]
+        densities = [(0, self.start), *((u.step, u.density) for u in self.updates)]
         return {
-            "Mask updates": [
-                {"step": u.step, "density": u.total_density, "exploration": u.exploration, "churn": u.churn}
-                for u in self.updates
-            ],
-            "Density of each weight": [
-                {"step": 0, **self.start},
-                *({"step": u.step, **u.density} for u in self.updates),
-            ],
+            "Mask updates": rows,
+            "Density of each weight": [{"step": step, **density} for step, density in densities],
         }

@@ -111,6 +111,7 @@ class MaskMover(keras.callbacks.Callback):
 
     def _begin(self, steps_per_epoch: int | None, epochs: int | None) -> None:
         model = self.model
+        checks.check_model(self, model)
         checks.check_owner(self, _owners.get(model))
         self._batches_per_step = getattr(counter_of(self.optimizer), "gradient_accumulation_steps", None) or 1
         if steps_per_epoch is not None:
@@ -119,7 +120,6 @@ class MaskMover(keras.callbacks.Callback):
         # Steps of an earlier fit belong to the training too; which they are, the first epoch's number says.
         self._length = None if steps_per_epoch is None or total is None else (steps_per_epoch, total)
         self.schedule = self.make_schedule(steps_per_epoch, total)
-        checks.check_model(self, model)
         self.check()
         with self._scope():
             self.prepare(model)
@@ -209,6 +209,7 @@ class MaskMover(keras.callbacks.Callback):
         if self.reads_gradient:
             if self._dense_gradients is None:
                 self._dense_gradients = DenseGradients(self.model, self.weights)
+            checks.check_labels(self, y)
             gradients = self._dense_gradients(x, y, sample_weight)
         self.update_now(self._loop_count, gradients=gradients)
         return True

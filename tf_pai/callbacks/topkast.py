@@ -41,6 +41,8 @@ class TopKAST(BackgroundWeights):
         >>> tf_pai.callbacks.TopKAST(sparsity=0.9, backward_sparsity=0.5, seed=0).keeps_dense_weights
         True
 
+    In its training FLOPs, gradients count as those of all weights: an upper bound where B is sparse.
+
     Reference: Jayakumar et al. 2020, "Top-KAST: Top-K always sparse training", sections 2.1 to 2.3.
     """
 
