@@ -70,16 +70,16 @@ class MaskMover(keras.callbacks.Callback):
         self._begin(params.get("steps"), params.get("epochs"))
         self.model.make_train_function(force=self.dense_gradients)
         self._train_function = TrainFunction(self, self.model)
-        self._train_function.count = self.batches_seen()
+        self._train_function.count_from(self.batches_seen())
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Counts on from where the optimizer is: a restored one has jumped."""
-        self._train_function.count = self.batches_seen()
         if self._length is not None:
             steps_per_epoch, total = self._length
             earlier = self._steps_seen() - epoch * steps_per_epoch
             self.schedule = self.make_schedule(steps_per_epoch, total + max(earlier, 0))
             self._length = None
+        self._train_function.count_from(self.batches_seen())
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Lets the train function work."""

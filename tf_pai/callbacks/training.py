@@ -20,6 +20,8 @@ from tf_pai.callbacks.slots import counter_of, optimizers_of
 from tf_pai.callbacks.weights import MovingWeight
 from tf_pai.layers.projection import masked_gradient
 
+LOOK_AHEAD = 1000  # batches
+
 
 class TrainFunction:
     """Stands in for `model.train_function` during one `fit`.
@@ -36,7 +38,7 @@ class TrainFunction:
 
     def __init__(self, callback: Any, model: keras.Model):
         self.callback, self.model = callback, model
-        self.count, self.armed = 0, False
+        self.count, self._next_due, self.armed = 0, 0, False
         self._plain = model.train_function
         self._single: Callable | None = None
         self._due: Callable | None = None
@@ -64,12 +66,24 @@ class TrainFunction:
             self.callback.update_now(self.count)
         return logs
 
+    def count_from(self, count: int) -> None:
+        """Counts on from `count` batches, by a schedule that may have changed."""
+        self.count, self._next_due = count, 0
+
     def _is_due_within(self, steps: int) -> bool:
-        due = any(self.callback.is_due_after(self.count + i + 1) for i in range(steps))
-        if due and self.count != (actual := self.callback.batches_seen()):
-            self.count = actual  # loss scaling has skipped steps
-            due = any(self.callback.is_due_after(self.count + i + 1) for i in range(steps))
-        return due
+        if self.count + steps < self._next_due:
+            return False
+        self._next_due = self._find_due()
+        is_due = self._next_due <= self.count + steps
+        if is_due and self.count != (actual := self.callback.batches_seen()):  # loss scaling has skipped steps
+            self.count_from(actual)
+            return self._is_due_within(steps)
+        return is_due
+
+    def _find_due(self) -> int:
+        """Returns after how many batches an update is due next, or how far was looked."""
+        ahead = range(self.count + 1, self.count + LOOK_AHEAD)
+        return next(filter(self.callback.is_due_after, ahead), ahead.stop)
 
     def _took_place(self) -> bool:
         """Tells whether the step did; loss scaling skips those that overflow, and they are due again."""
