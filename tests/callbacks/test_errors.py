@@ -125,6 +125,13 @@ def test_structured_masks_are_refused():
         fit([RigL(**RIGL)], model)
 
 
+def test_sparse_compute_is_refused():
+    model = tf_pai.to_sparse(mlp())
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"Received: a model that holds the kept ones only. Call tf_pai.to_dense"):
+        fit([RigL(**RIGL)], model)
+
+
 def test_a_loop_says_which_model_it_trains():
     with pytest.raises(ValueError, match=r"RigL.step works on a model. Received: none. Call callback.set_model"):
         RigL(**RIGL).step(np.zeros((1, 8)), np.zeros(1))

@@ -11,7 +11,7 @@ import keras
 
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
-from tf_pai.layers import prunable_weights
+from tf_pai.layers import SparseMask, held_masks, prunable_weights
 from tf_pai.masks import masked_weights, sparsity
 from tf_pai.records import record_of
 from tf_pai.registry import nearest
@@ -54,6 +54,11 @@ def check_model(callback: Any, model: Any) -> None:
         raise ValueError(
             f"{name} moves single weights. Received: a model pruned with structure {structure}. "
             'Prune with structure="unstructured".'
+        )
+    if any(isinstance(mask, SparseMask) for mask in held_masks(model).values()):
+        raise ValueError(
+            f"{name} moves masks of a model that has its pruned weights too. Received: a model that holds the "
+            "kept ones only. Call tf_pai.to_dense(model), and compile again."
         )
     if not callback.starts_dense and sparsity(model) == 0:
         raise ValueError(
