@@ -150,7 +150,8 @@ std::string RunConvBackward(const ConvBackwardCall& call, Runtime* runtime) {
   const Kernels& kernels = KernelsFor(s.batch);
   const Compressed csr = {call.row_ptr, s.matrix_rows(), call.col_idx,
                           s.out_channels, call.nnz};
-  const std::string problem = Problem(csr, kernels, runtime);
+  const int threads = ThreadsFor(s, 2 * call.nnz, *runtime);
+  const std::string problem = Prepare(csr, nullptr, kernels, threads, runtime);
   if (!problem.empty()) return problem;
   const bool empty = s.batch * s.out_height * s.out_width * s.in_channels == 0;
   // Where the stride skips pixels, their dx is not computed: it is zero.
@@ -159,7 +160,6 @@ std::string RunConvBackward(const ConvBackwardCall& call, Runtime* runtime) {
   if (empty || skips) ClearGradients(call);
   if (empty) return "";
 
-  const int threads = ThreadsFor(s, 2 * call.nnz, *runtime);
   const int lanes = TileLanes(s, kernels, threads);
   const int halo = Shift(s.kernel_height, s.stride_y);
   const int halo_x = Shift(s.kernel_width, s.stride_x);

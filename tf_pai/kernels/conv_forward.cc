@@ -76,15 +76,15 @@ std::string RunConvForward(const ConvForwardCall& call, Runtime* runtime) {
   const Kernels& kernels = KernelsFor(s.batch);
   const Compressed csc = {call.col_ptr, call.panels * s.out_channels,
                           call.row_idx, s.matrix_rows(), call.nnz};
-  std::string problem = Problem(csc, kernels, runtime);
-  if (!problem.empty()) return problem;
   float* values = runtime->Scratch(call.nnz);
   if (values == nullptr) return kNoMemory;
-  problem = Gather(call.values, call.perm, call.nnz, runtime, values);
+  const int threads = ThreadsFor(s, call.nnz, *runtime);
+  const Gathering gathering = {call.values, call.perm, values};
+  const std::string problem =
+      Prepare(csc, &gathering, kernels, threads, runtime);
   if (!problem.empty()) return problem;
   if (s.batch * s.out_height * s.out_width * s.out_channels == 0) return "";
 
-  const int threads = ThreadsFor(s, call.nnz, *runtime);
   const int lanes = TileLanes(s, kernels, threads);
   const int halo = Shift(s.kernel_height, s.stride_y);
   const int cols = s.out_width + Shift(s.kernel_width, s.stride_x);

@@ -71,9 +71,10 @@ void AddParts(const float* parts, int64_t count, int64_t stride, int64_t begin,
   }
 }
 
-// Enough tiles for all threads: each sweeps its own, with its own dvalues and
-// dbias, which are added up in the end (always in the same order).
-std::string BackwardByTiles(const Backward& b, int threads, Runtime* runtime) {
+// Each thread sweeps its own tiles, with its own dvalues and dbias, which are
+// added up in the end (always in the same order).
+std::string BackwardByTiles(const Backward& b, const Compressed& csr,
+                            int threads, Runtime* runtime) {
   const DenseBackwardCall& call = b.call;
   const int64_t parts = std::min<int64_t>(b.tiles.count(), threads);
   const int64_t bias_size = call.dbias != nullptr ? call.outputs : 0;
@@ -81,6 +82,9 @@ std::string BackwardByTiles(const Backward& b, int threads, Runtime* runtime) {
   float* tiles = runtime->Scratch(parts * b.tile_floats());
   float* partial = runtime->Scratch((parts - 1) * sums);
   if (tiles == nullptr || partial == nullptr) return kNoMemory;
+  const std::string problem =
+      Prepare(csr, nullptr, b.kernels, threads, runtime);
+  if (!problem.empty()) return problem;
   runtime->For(parts, [&](int64_t part) {
     float* x = tiles + part * b.tile_floats();
     float* dvalues = part == 0 ? call.dvalues : partial + (part - 1) * sums;
@@ -104,8 +108,9 @@ std::string BackwardByTiles(const Backward& b, int threads, Runtime* runtime) {
   return "";
 }
 
-// More threads than tiles: all threads transpose, then each has some rows.
-std::string BackwardByRows(const Backward& b, int threads, Runtime* runtime) {
+// All threads transpose, then each has some rows.
+std::string BackwardByRows(const Backward& b, const Compressed& csr,
+                           int threads, Runtime* runtime) {
   const DenseBackwardCall& call = b.call;
   const int64_t longest = std::max(call.inputs, call.outputs);
   const int64_t step = RoundUp(longest / threads + 1, b.tiles.lanes);
@@ -114,7 +119,7 @@ std::string BackwardByRows(const Backward& b, int threads, Runtime* runtime) {
   float* tiles = runtime->Scratch(b.tiles.count() * b.tile_floats());
   if (tiles == nullptr) return kNoMemory;
   if (call.dbias) std::fill(call.dbias, call.dbias + call.outputs, 0.f);
-  runtime->For(blocks, [&](int64_t i) {
+  const auto pack = [&](int64_t i) {
     const int64_t begin = (i < x_blocks ? i : i - x_blocks) * step;
     for (int64_t t = 0; t < b.tiles.count(); ++t) {
       float* x = tiles + t * b.tile_floats();
@@ -124,7 +129,10 @@ std::string BackwardByRows(const Backward& b, int threads, Runtime* runtime) {
         b.PackDy(t, x, call.dbias, begin, std::min(begin + step, call.outputs));
       }
     }
-  });
+  };
+  const std::string problem =
+      Prepare(csr, nullptr, b.kernels, threads, runtime, {blocks, pack});
+  if (!problem.empty()) return problem;
   const std::vector<int> chunk =
       Chunks(call.row_ptr, call.inputs, b.tiles.lanes, threads);
   runtime->For(chunk.size() - 1, [&](int64_t i) {
@@ -142,12 +150,10 @@ std::string RunDenseBackward(const DenseBackwardCall& call, Runtime* runtime) {
   const Kernels& kernels = KernelsFor(call.batch);
   const Compressed csr = {call.row_ptr, call.inputs, call.col_idx, call.outputs,
                           call.nnz};
-  const std::string problem = Problem(csr, kernels, runtime);
-  if (!problem.empty()) return problem;
   if (call.batch == 0 || call.inputs == 0) {
     std::fill(call.dvalues, call.dvalues + call.nnz, 0.f);
     if (call.dbias) std::fill(call.dbias, call.dbias + call.outputs, 0.f);
-    return "";
+    return Prepare(csr, nullptr, kernels, 1, runtime);
   }
   const int threads = ThreadsFor(4.0 * call.nnz * call.batch, *runtime);
   // 16 lanes come with 32 registers, which hold 8 vectors of x and of dx.
@@ -155,8 +161,9 @@ std::string RunDenseBackward(const DenseBackwardCall& call, Runtime* runtime) {
   const Tiles tiles =
       CutBatch(call.batch, kernels.lanes, max_vectors, threads, 0);
   const Backward backward = {call, kernels, tiles};
-  return tiles.count() >= threads ? BackwardByTiles(backward, threads, runtime)
-                                  : BackwardByRows(backward, threads, runtime);
+  return ByTiles(tiles, threads)
+             ? BackwardByTiles(backward, csr, threads, runtime)
+             : BackwardByRows(backward, csr, threads, runtime);
 }
 
 }  // namespace tf_pai

@@ -53,6 +53,12 @@ inline int ThreadsFor(double flops, const Runtime& runtime) {
   return flops < kSerialFlops ? 1 : std::max(1, runtime.threads());
 }
 
+// Each thread transposes and multiplies its own tiles, where there are enough;
+// else all threads share each.
+inline bool ByTiles(const Tiles& tiles, int threads) {
+  return tiles.count() >= threads;
+}
+
 inline constexpr char kNoMemory[] = "no memory for the scratch tiles";
 
 }  // namespace tf_pai

@@ -40,10 +40,16 @@ struct Forward {
   }
 };
 
-// Enough tiles for all threads: each transposes and multiplies its own.
-void ForwardByTiles(const Forward& f, int threads, float* scratch,
-                    Runtime* runtime) {
+// Each thread transposes and multiplies its own tiles.
+std::string ForwardByTiles(const Forward& f, const Compressed& csc,
+                           const Gathering& gathering, int threads,
+                           Runtime* runtime) {
   const int64_t parts = std::min<int64_t>(f.tiles.count(), threads);
+  float* scratch = runtime->Scratch(parts * f.tile_floats());
+  if (scratch == nullptr) return kNoMemory;
+  const std::string problem =
+      Prepare(csc, &gathering, f.kernels, threads, runtime);
+  if (!problem.empty()) return problem;
   runtime->For(parts, [&](int64_t part) {
     float* x = scratch + part * f.tile_floats();
     const int64_t end = PartBegin(f.tiles.count(), part + 1, parts);
@@ -52,19 +58,26 @@ void ForwardByTiles(const Forward& f, int threads, float* scratch,
       f.Multiply(t, x, 0, f.call.outputs);
     }
   });
+  return "";
 }
 
-// More threads than tiles: all threads transpose, then each has some outputs.
-void ForwardByOutputs(const Forward& f, int threads, float* scratch,
-                      Runtime* runtime) {
+// All threads transpose, then each has some outputs.
+std::string ForwardByOutputs(const Forward& f, const Compressed& csc,
+                             const Gathering& gathering, int threads,
+                             Runtime* runtime) {
   const int64_t tiles = f.tiles.count();
+  float* scratch = runtime->Scratch(tiles * f.tile_floats());
+  if (scratch == nullptr) return kNoMemory;
   const int64_t step = RoundUp(f.call.inputs / threads + 1, f.tiles.lanes);
   const int64_t blocks = (f.call.inputs + step - 1) / step;
-  runtime->For(tiles * blocks, [&](int64_t i) {
+  const auto pack = [&](int64_t i) {
     const int64_t begin = i % blocks * step;
     f.Pack(i / blocks, scratch + i / blocks * f.tile_floats(), begin,
            std::min(begin + step, f.call.inputs));
-  });
+  };
+  const std::string problem = Prepare(csc, &gathering, f.kernels, threads,
+                                      runtime, {tiles * blocks, pack});
+  if (!problem.empty()) return problem;
   const int64_t chunk = RoundUp(f.call.outputs / threads + 1, f.tiles.lanes);
   const int64_t chunks = (f.call.outputs + chunk - 1) / chunk;
   runtime->For(tiles * chunks, [&](int64_t i) {
@@ -72,6 +85,7 @@ void ForwardByOutputs(const Forward& f, int threads, float* scratch,
     f.Multiply(i / chunks, scratch + i / chunks * f.tile_floats(), begin,
                std::min(begin + chunk, f.call.outputs));
   });
+  return "";
 }
 
 }  // namespace
@@ -80,29 +94,20 @@ std::string RunDenseForward(const DenseForwardCall& call, Runtime* runtime) {
   const Kernels& kernels = KernelsFor(call.batch);
   const Compressed csc = {call.col_ptr, call.panels * call.outputs,
                           call.row_idx, call.inputs, call.nnz};
-  std::string problem = Problem(csc, kernels, runtime);
-  if (!problem.empty()) return problem;
   float* values = runtime->Scratch(call.nnz);
   if (values == nullptr) return kNoMemory;
-  problem = Gather(call.values, call.perm, call.nnz, runtime, values);
-  if (!problem.empty() || call.batch == 0 || call.outputs == 0) return problem;
-
+  const Gathering gathering = {call.values, call.perm, values};
+  if (call.batch == 0 || call.outputs == 0) {
+    return Prepare(csc, &gathering, kernels, 1, runtime);
+  }
   const int threads = ThreadsFor(2.0 * call.nnz * call.batch, *runtime);
   const int64_t panel_rows = (call.inputs + call.panels - 1) / call.panels;
   const Tiles tiles = CutBatch(call.batch, kernels.lanes, 8, threads,
                                panel_rows * sizeof(float));
-  const bool by_tiles = tiles.count() >= threads;
-  const int64_t held =
-      by_tiles ? std::min<int64_t>(tiles.count(), threads) : tiles.count();
   const Forward forward = {call, kernels, tiles, values};
-  float* scratch = runtime->Scratch(held * forward.tile_floats());
-  if (scratch == nullptr) return kNoMemory;
-  if (by_tiles) {
-    ForwardByTiles(forward, threads, scratch, runtime);
-  } else {
-    ForwardByOutputs(forward, threads, scratch, runtime);
-  }
-  return "";
+  return ByTiles(tiles, threads)
+             ? ForwardByTiles(forward, csc, gathering, threads, runtime)
+             : ForwardByOutputs(forward, csc, gathering, threads, runtime);
 }
 
 }  // namespace tf_pai

@@ -150,6 +150,8 @@ struct Kernels {
   void (*conv_forward)(const ConvForwardBand&);
   void (*conv_backward)(const ConvBackwardBand&);
   bool (*all_below)(const Indices&, int64_t begin, int64_t end, int64_t limit);
+  bool (*gather)(const float* values, const int32_t* perm, int64_t n,
+                 int64_t begin, int64_t end, float* out);
 };
 
 // Floats per vector of the widest instruction set that this machine has and

@@ -4,7 +4,13 @@
 #define TF_PAI_KERNELS_OP_COMMON_H_
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels.h"
@@ -21,6 +27,40 @@ using shape_inference::DimensionHandle;
 using shape_inference::InferenceContext;
 using shape_inference::ShapeHandle;
 
+// Tasks that whichever thread is free takes next. A thread that comes too late
+// finds none, and nobody waits for it: waking a thread may take longer than the
+// work. Held by all threads, since the last may come when the call is over.
+class SharedTasks {
+ public:
+  SharedTasks(int64_t n, const std::function<void(int64_t)>* task)
+      : n_(n), task_(task) {}
+
+  // Takes tasks until there are none. `task_` is only read before Wait returns.
+  void Work() {
+    for (int64_t i; (i = next_++) < n_;) {
+      (*task_)(i);
+      if (++done_ < n_) continue;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      finished_.notify_one();
+    }
+  }
+
+  // Until the tasks that other threads took are done: soon.
+  void Wait() {
+    for (int i = 0; i < kSpins && done_ < n_; ++i) std::this_thread::yield();
+    std::unique_lock<std::mutex> lock(mutex_);
+    finished_.wait(lock, [this] { return done_ == n_; });
+  }
+
+ private:
+  static constexpr int kSpins = 200;
+  const int64_t n_;
+  const std::function<void(int64_t)>* const task_;
+  std::atomic<int64_t> next_{0}, done_{0};
+  std::mutex mutex_;
+  std::condition_variable finished_;
+};
+
 // TensorFlow's intra-op threads and CPU allocator.
 class OpRuntime : public Runtime {
  public:
@@ -31,19 +71,16 @@ class OpRuntime : public Runtime {
   int threads() const override { return workers_->num_threads; }
 
   void For(int64_t n, const std::function<void(int64_t)>& task) override {
-    const auto run = [&task](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) task(i);
-    };
     if (n <= 1 || threads() <= 1) {
-      run(0, n);
+      for (int64_t i = 0; i < n; ++i) task(i);
       return;
     }
-    using Pool = thread::ThreadPool;
-    workers_->workers->ParallelFor(
-        n,
-        Pool::SchedulingParams(Pool::SchedulingStrategy::kFixedBlockSize,
-                               absl::nullopt, 1),
-        run);
+    const auto tasks = std::make_shared<SharedTasks>(n, &task);
+    for (int64_t i = 1; i < std::min<int64_t>(n, threads()); ++i) {
+      workers_->workers->Schedule([tasks] { tasks->Work(); });
+    }
+    tasks->Work();
+    tasks->Wait();
   }
 
   float* Scratch(int64_t floats) override {

@@ -6,19 +6,7 @@ namespace tf_pai {
 
 namespace {
 
-constexpr int64_t kSerial = 1 << 16;  // below, a second thread costs more
-
-// Calls f(begin, end) on parts of [0, n), on all threads where it is worth it.
-// Returns whether all calls returned true.
-template <class F>
-bool AllParts(int64_t n, Runtime* runtime, const F& f) {
-  const int64_t parts = n < kSerial ? 1 : runtime->threads();
-  std::atomic<bool> good{true};
-  runtime->For(parts, [&](int64_t i) {
-    if (!f(PartBegin(n, i, parts), PartBegin(n, i + 1, parts))) good = false;
-  });
-  return good;
-}
+constexpr int64_t kSerial = 1 << 14;  // below, a second thread costs more
 
 std::string PointerProblem(const Compressed& s) {
   if (s.pointers[0] != 0) return "the first pointer must be 0";
@@ -39,31 +27,36 @@ std::string PointerProblem(const Compressed& s) {
 
 }  // namespace
 
-std::string Problem(const Compressed& s, const Kernels& kernels,
-                    Runtime* runtime) {
+std::string Prepare(const Compressed& s, const Gathering* gathering,
+                    const Kernels& kernels, int threads, Runtime* runtime,
+                    const SideWork& side) {
   const std::string problem = PointerProblem(s);
   if (!problem.empty()) return problem;
-  const bool good = AllParts(s.nnz, runtime, [&](int64_t begin, int64_t end) {
-    return kernels.all_below(s.indices, begin, end, s.limit);
-  });
-  if (good) return "";
-  return "indices must be in [0, " + std::to_string(s.limit) + ")";
-}
-
-std::string Gather(const float* values, const int32_t* perm, int64_t nnz,
-                   Runtime* runtime, float* out) {
-  const auto gather = [&](int64_t begin, int64_t end) {
-    bool good = true;
-    for (int64_t i = begin; i < end; ++i) {
-      const uint32_t from = static_cast<uint32_t>(perm[i]);
-      const bool valid = from < static_cast<uint64_t>(nnz);
-      good &= valid;
-      out[i] = values[valid ? from : 0];
+  const int64_t parts = s.nnz < kSerial ? 1 : threads;
+  std::atomic<bool> good_indices{true}, good_perm{true};
+  runtime->For(parts + side.count, [&](int64_t i) {
+    if (i >= parts) {
+      side.task(i - parts);
+      return;
     }
-    return good;
-  };
-  if (AllParts(nnz, runtime, gather)) return "";
-  return "the permutation must be in [0, " + std::to_string(nnz) + ")";
+    const int64_t begin = PartBegin(s.nnz, i, parts);
+    const int64_t end = PartBegin(s.nnz, i + 1, parts);
+    if (!kernels.all_below(s.indices, begin, end, s.limit)) {
+      good_indices = false;
+    }
+    if (gathering != nullptr &&
+        !kernels.gather(gathering->values, gathering->perm, s.nnz, begin, end,
+                        gathering->out)) {
+      good_perm = false;
+    }
+  });
+  if (!good_indices) {
+    return "indices must be in [0, " + std::to_string(s.limit) + ")";
+  }
+  if (!good_perm) {
+    return "the permutation must be in [0, " + std::to_string(s.nnz) + ")";
+  }
+  return "";
 }
 
 }  // namespace tf_pai

@@ -6,6 +6,7 @@
 #define TF_PAI_KERNELS_STRUCTURE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "kernels.h"
@@ -23,13 +24,25 @@ struct Compressed {
   int64_t nnz;
 };
 
-// Why the structure cannot be used; empty where it can.
-std::string Problem(const Compressed& structure, const Kernels& kernels,
-                    Runtime* runtime);
+// The values of a structure, to be brought into the order of its indices.
+struct Gathering {
+  const float* values;
+  const int32_t* perm;  // position in the indices -> position in values
+  float* out;           // out[i] = values[perm[i]]
+};
 
-// out[i] = values[perm[i]], or the problem with perm.
-std::string Gather(const float* values, const int32_t* perm, int64_t nnz,
-                   Runtime* runtime, float* out);
+// Work that needs neither a checked structure nor gathered values, and is done
+// beside them: one wait of the threads less.
+struct SideWork {
+  int64_t count = 0;
+  std::function<void(int64_t)> task;
+};
+
+// Returns why the structure cannot be used, or an empty string; meanwhile
+// gathers, unless `gathering` is null.
+std::string Prepare(const Compressed& structure, const Gathering* gathering,
+                    const Kernels& kernels, int threads, Runtime* runtime,
+                    const SideWork& side = {});
 
 }  // namespace tf_pai
 

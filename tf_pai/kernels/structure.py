@@ -12,7 +12,7 @@ import numpy as np
 _SHORT = 1 << 16  # rows and columns below this are held as uint16
 # The forward pass takes the rows in panels of this many, whose part of x and whose values stay in the cache; in fewer
 # panels where a column would have less than this many weights in one: pointers never outnumber weights or columns.
-_PANEL_ROWS = 1024
+_PANEL_ROWS = 512
 _PANEL_WEIGHTS = 8
 
 
@@ -28,7 +28,7 @@ class SparseStructure:
         shape: the dense kernel's shape.
         row_ptr: int32 [rows + 1]: values row_ptr[i] to row_ptr[i + 1] are in row i.
         col_idx: uint16 or int32 [nnz]: their columns, rising within a row.
-        col_ptr: int32 [panels * cols + 1]: the same by columns, in each panel of about 1024 rows.
+        col_ptr: int32 [panels * cols + 1]: the same by columns, in each panel of about 512 rows.
         row_idx: uint16 or int32 [nnz]: the rows, panel by panel and column by column, rising within a column.
         perm: int32 [nnz]: which value each entry of `row_idx` has.
 

@@ -36,14 +36,16 @@ namespace TF_PAI_NAME {
 
 #include "vector.h"
 //
+#include "structure_tile.h"
+//
 #include "dense_tile.h"
 //
 #include "conv_tile.h"
 
 const Kernels& Table() {
-  static const Kernels table = {kLanes,        TransposeIn,  DenseForward,
-                                DenseBackward, PackBand,     UnpackBand,
-                                ConvForward,   ConvBackward, AllBelow};
+  static const Kernels table = {
+      kLanes,     TransposeIn, DenseForward, DenseBackward, PackBand,
+      UnpackBand, ConvForward, ConvBackward, AllBelow,      Gather};
   return table;
 }
 
