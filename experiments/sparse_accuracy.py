@@ -1,6 +1,6 @@
 """LeNet-300-100 on MNIST with random masks: test accuracy and seconds of masked and of sparse compute, seed by seed.
 
-  python -m experiments.sparse_accuracy --data_dir=DIR
+python -m experiments.sparse_accuracy --data_dir=DIR
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
@@ -8,6 +8,7 @@ from experiments import quiet  # noqa: F401, isort: skip
 import dataclasses
 import statistics
 import time
+from typing import Any
 
 import keras
 
@@ -46,7 +47,7 @@ def main(config: SparseAccuracy) -> None:
 def trained(config: SparseAccuracy, data: datasets.Dataset, compute: str, seed: int) -> tuple[float, float]:
     """Returns (test accuracy, seconds of `fit` after a first step that traces)."""
     model = networks.build("lenet_300_100", input_shape=data.input_shape, classes=data.classes, seed=seed)
-    options = {"distribution": "erk", "compute": compute, "seed": seed, "verbose": 0}
+    options: dict[str, Any] = {"distribution": "erk", "compute": compute, "seed": seed, "verbose": 0}
     model = tf_pai.prune_at_init(model, "random", config.sparsity, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     x, y = data.arrays("train")

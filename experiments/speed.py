@@ -86,9 +86,14 @@ def measured(config: Speed, name: str) -> list[dict[str, Any]]:
     count = config.steps * (10 if models["dense"].count_params() < 10**6 else 1)
     data = batches(shape, config.batch_size, count)
     x, y = next(iter(data))
-    steps = {form: functools.partial(_repeat, _step(model, form == "xla", x, y), count) for form, model in models.items()}
-    wall, _ = alternate(steps, config.rounds)
-    fits = {form: functools.partial(model.fit, data, verbose=0, shuffle=False) for form, model in models.items()}
+    steps = {form: _step(model, form == "xla", x, y) for form, model in models.items()}
+    repeated: dict[str, Callable[[], object]] = {
+        f: functools.partial(_repeat, step, count) for f, step in steps.items()
+    }
+    wall, _ = alternate(repeated, config.rounds)
+    fits: dict[str, Callable[[], object]] = {
+        form: functools.partial(model.fit, data, verbose=0, shuffle=False) for form, model in models.items()
+    }
     fit_wall, fit_cpu = alternate(fits, config.rounds)
     milliseconds = 1000 * statistics.median(wall["dense"]) / count
     rows = [{"network": name, "form": "dense", "sparsity": 0.0, "step": f"{milliseconds:.2f} ms", "95 %": ""}]
@@ -132,7 +137,7 @@ def forms_of(config: Speed, name: str) -> dict[str, keras.Model]:
             if form in config.forms and (form == "sparse" or name not in OTHERS):
                 model = pruned(build(name), sparsity, "sparse")
                 for layer in sparse_layers(model).values() if form == "tf.sparse" else ():
-                    layer._compute = through_tf_sparse
+                    layer.__dict__["_compute"] = through_tf_sparse
                 models[f"{form} {sparsity:g}"] = make(model)
     return models
 
@@ -146,7 +151,7 @@ def compiled(config: Speed, model: keras.Model, jit_compile: Any = False) -> ker
 def pruned(model: keras.Model, sparsity: float, compute: str) -> keras.Model:
     """Returns the model with random masks, the same sparsity in each layer, its small last layer left dense."""
     *_, last = (layer.name for layer in model.layers if layer.trainable_variables)
-    options = {"distribution": "uniform", "seed": 0, "verbose": 0, "exclude": last}
+    options: dict[str, Any] = {"distribution": "uniform", "seed": 0, "verbose": 0, "exclude": last}
     return tf_pai.prune_at_init(model, "random", sparsity, compute=compute, **options)
 
 
@@ -219,9 +224,9 @@ def _show_memory(config: Speed) -> None:
 
 def peak(units: str, sparsity: float, optimizer: str) -> None:
     """Prints the peak memory over TensorFlow's own, and the time of a step, of training a perceptron."""
-    make = keras.layers.Dense
+    make: Any = keras.layers.Dense
     if sparsity:
-        make = functools.partial(tf_pai.layers.SparseDense, density=1 - sparsity, seed=0)  # type: ignore[assignment]
+        make = functools.partial(tf_pai.layers.SparseDense, density=1 - sparsity, seed=0)
         make(8)(np.ones((1, 8), "float32"))  # loads the kernels
     base = _megabytes()
     layers = [make(int(n), activation="relu") for n in units.split("-")]

@@ -53,7 +53,7 @@ def check_model(callback: Any, model: Any) -> None:
     if sparse_layers(model):
         raise ValueError(
             f"{name} moves masks of dense weights. Received: a model with sparse layers, such as "
-            f"{next(iter(sparse_layers(model)))!r}. Pass tf_pai.to_dense(model), and convert it back when it is trained."
+            f"{next(iter(sparse_layers(model)))!r}. Pass tf_pai.to_dense(model), and convert it back after training."
         )
     record = record_of(model)
     structure = "unstructured" if record is None else str(record.choices.get("structure", "unstructured"))
