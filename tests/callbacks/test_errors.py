@@ -63,15 +63,6 @@ def test_arguments_are_refused_before_the_first_step(callback, message):
         fit([callback])
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_sparse_layers_are_refused(name):
-    layer = tf_pai.layers.SparseDense(2, density=0.5, name="sparse")
-    model = keras.Sequential([keras.Input((8,)), layer])
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    with pytest.raises(ValueError, match="moves masks of dense weights. Received: a model with sparse layers, such as"):
-        fit([method(name)], model)
-
-
 @pytest.mark.parametrize("name", [name for name in SETTINGS if not method(name).starts_dense])
 def test_an_unpruned_model_is_refused(name):
     with pytest.raises(

@@ -13,8 +13,6 @@ from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
 from tf_pai.layers import SparseMask, held_masks, prunable_weights
 from tf_pai.masks import masked_weights, sparsity
-from tf_pai.layers import sparse_layers
-from tf_pai.masks import sparsity
 from tf_pai.records import record_of
 from tf_pai.registry import nearest
 
@@ -50,11 +48,6 @@ def check_model(callback: Any, model: Any) -> None:
     name = type(callback).__name__
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"{name} works on a built Keras model. Received: {type(model).__name__}. Build it first.")
-    if sparse_layers(model):
-        raise ValueError(
-            f"{name} moves masks of dense weights. Received: a model with sparse layers, such as "
-            f"{next(iter(sparse_layers(model)))!r}. Pass tf_pai.to_dense(model), and convert it back after training."
-        )
     record = record_of(model)
     structure = "unstructured" if record is None else str(record.choices.get("structure", "unstructured"))
     if structure != "unstructured":
