@@ -25,7 +25,7 @@ class Constant:
         name: its name in the file.
         values: array of its shape.
         readers: operations that take it.
-        kinds: their names, such as "CONV_2D".
+        kinds: what computes with it, such as "CONV_2D"; of 16-bit floats, what reads them after DEQUANTIZE.
     """
 
     index: int
@@ -67,8 +67,13 @@ class File:
             known = tensor.type in _TYPES and tensor.sparsity is None and tensor.shape is not None
             if known and data is not None and len(data) and len(tensor.shape) > 1 and index in readers:
                 values = np.frombuffer(bytes(data), _TYPES[tensor.type]).reshape(tensor.shape)
-                kinds = [self.kind(operation) for operation in readers[index]]
+                kinds = [kind for operation in readers[index] for kind in self._computing(operation, readers)]
                 yield Constant(index, tensor.name.decode(), values, readers[index], kinds)
+
+    def _computing(self, operation: Any, readers: dict[int, list[Any]]) -> list[str]:
+        if self.kind(operation) != "DEQUANTIZE":
+            return [self.kind(operation)]
+        return [self.kind(reader) for reader in readers.get(int(operation.outputs[0]), [])]
 
     def store(self, constant: Constant, encoding: Encoding, decode_first: bool) -> None:
         """Stores a constant in another encoding.

@@ -106,7 +106,7 @@ class ExportReport:
         stream = io.StringIO()
         console = Console(file=stream, width=80, highlight=False, color_system=None)
         console.print(*self._lines(), self._table(), sep="\n", markup=False)
-        for line in self.notes + [f"{t.name}: {t.advice}" for t in self.tensors if t.advice]:
+        for line in self.notes + self._advice():
             console.print(f"- {line}", markup=False)
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
@@ -120,6 +120,14 @@ class ExportReport:
             f"latency      {1e3 * self.latency_dense:.3g} ms -> {1e3 * self.latency_sparse:.3g} ms "
             f"({self.speedup:.2f} x as fast)",
         ]
+
+    def _advice(self) -> list[str]:
+        """Layers that the same is said of, in one line."""
+        names: dict[str, list[str]] = {}
+        for tensor in self.tensors:
+            if tensor.advice:
+                names.setdefault(tensor.advice, []).append(tensor.name)
+        return [f"{', '.join(found)}: {advice}" for advice, found in names.items()]
 
     def _table(self) -> Any:
         from rich import box

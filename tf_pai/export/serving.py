@@ -64,7 +64,7 @@ class Served(tf.Module):
                 return model(inputs, training=False)
 
         self.serve = tf.function(run, input_signature=[specs])
-        self.signature = _signature(self.serve, specs)
+        self.signature = _signature(self.serve.get_concrete_function(), specs)  # the one that is saved: no second trace
 
     def _store(self, values: dict[str, np.ndarray]) -> None:
         """Keeps each weight as a variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import tempfile
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_pai.export.advice import advice_on, advice_on_arm
 from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe
 from tf_pai.export.encodings import Encoding, dense, fully_connected_blocks, smallest
 from tf_pai.export.flatbuffer import Constant, File
@@ -24,6 +26,8 @@ from tf_pai.layers import prunable_weights
 
 QUANTIZED = ("float16", "int8")
 _DENSIFY = 300  # bytes that decoding takes in the file: an operation, a tensor, the tree's levels
+# What TFLite gives 16-bit floats to after decoding them; an embedding's GATHER would read what is not decoded yet.
+_DECODED_16 = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"}
 _BATCHES = 32  # of a representative dataset that are used
 _COMPUTED = 4  # inputs per block of 32-bit floats that a fully connected layer computes with, as they are stored
 
@@ -70,9 +74,10 @@ def export_tflite(
     with tempfile.TemporaryDirectory() as scratch:
         dense_file, sparse_file = pathlib.Path(scratch, "dense.tflite"), pathlib.Path(scratch, "sparse.tflite")
         dense_file.write_bytes(convert(model, pathlib.Path(scratch, "saved"), quantize, batches))
-        content, tensors = encode_sparse(dense_file.read_bytes(), list(prunable_weights(model)))
+        content, tensors, on_arm = encode_sparse(dense_file.read_bytes(), list(prunable_weights(model)))
         sparse_file.write_bytes(content)
         report = _measured(model, inputs, (dense_file, sparse_file), target, quantize or "float32", tensors)
+        report = dataclasses.replace(report, notes=[_note(report), *([on_arm] if on_arm else [])])
         with write_whole(target) as stream:
             stream.write(content)
     return report
@@ -148,26 +153,41 @@ def _reason(error: Exception) -> str:
     return next((line for line in lines if "ops:" in line.lower() or "op is neither" in line), lines[0]).rstrip(".")
 
 
-def encode_sparse(content: bytes, paths: list[str]) -> tuple[bytes, list[Tensor]]:
-    """Returns the file with each constant in its smallest encoding, and what became of each.
+def encode_sparse(content: bytes, paths: list[str]) -> tuple[bytes, list[Tensor], str]:
+    """Returns the file with each constant in its smallest encoding, what became of each, and what ARM makes of it.
 
     Args:
         content: a TFLite file.
         paths: paths of weights, to call constants by.
     """
     file = File(content)
-    tensors = []
-    for constant in list(file.constants()):
+    tensors, constants = [], list(file.constants())
+    called = {constant.index: _called(constant.name, paths) for constant in constants}
+    on_arm = advice_on_arm(file, constants, called)
+    for constant in constants:
         encoding, decode_first = _encoding(constant)
         if not encoding.is_dense:
             file.store(constant, encoding, decode_first)
         values = constant.values
-        density = np.count_nonzero(values) / values.size
-        text = encoding.describe(values.ndim)
-        tensors.append(
-            Tensor(_called(constant.name, paths), values.shape, float(density), text, encoding.bytes, values.nbytes)
+        tensor = Tensor(
+            name=called[constant.index],
+            shape=values.shape,
+            density=float(np.count_nonzero(values) / values.size),
+            encoding=encoding.describe(values.ndim),
+            bytes=encoding.bytes,
+            bytes_dense=values.nbytes,
+            advice=advice_on(constant, encoding, decode_first),
         )
-    return file.to_bytes(), sorted(tensors, key=lambda tensor: -tensor.bytes_dense)
+        tensors.append(tensor)
+    return file.to_bytes(), sorted(tensors, key=lambda tensor: -tensor.bytes_dense), on_arm
+
+
+def _note(report: ExportReport) -> str:
+    stored = sum(tensor.bytes for tensor in report.tensors)
+    return (
+        f"Weights take {stored:,} bytes; biases and the graph take {report.bytes_sparse - stored:,}, which pruning "
+        "does not make smaller."
+    )
 
 
 def _encoding(constant: Constant) -> tuple[Encoding, bool]:
@@ -178,7 +198,8 @@ def _encoding(constant: Constant) -> tuple[Encoding, bool]:
         blocks = fully_connected_blocks(values, _COMPUTED)
         if blocks is not None and blocks.bytes <= best.bytes and values.nbytes > blocks.bytes:
             return blocks, False
-    if values.nbytes - best.bytes > _DENSIFY:
+    is_right = values.dtype != np.float16 or set(constant.kinds) <= _DECODED_16
+    if is_right and values.nbytes - best.bytes > _DENSIFY:
         return best, True
     return dense(values), False
 

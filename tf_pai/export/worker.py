@@ -33,6 +33,14 @@ def runner(file: str) -> Any:
     return interpreter_class()(model_path=file).get_signature_runner()
 
 
+def called(run_once: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the outputs; a single input may go without a name, as ""."""
+    if list(arrays) == [""]:
+        (name,) = run_once.get_input_details()
+        arrays = {name: arrays[""]}
+    return run_once(**arrays)
+
+
 def read(file: str, names: list[str]) -> dict[str, np.ndarray]:
     """Returns {name: array} of an .npz file that holds arrays in order."""
     with np.load(file) as stored:
@@ -41,7 +49,7 @@ def read(file: str, names: list[str]) -> dict[str, np.ndarray]:
 
 def run(file: str, inputs: str, names: list[str], outputs: str) -> list[str]:
     """Runs a file on the arrays in `inputs`, writes the outputs to `outputs`, both .npz, and returns their names."""
-    made = runner(file)(**read(inputs, names))
+    made = called(runner(file), read(inputs, names))
     np.savez(outputs, *made.values())
     return list(made)
 
@@ -52,12 +60,12 @@ def latencies(files: list[str], inputs: str, names: list[str]) -> list[float]:
     runners = [runner(file) for file in files]
     seconds: list[list[float]] = [[] for _ in files]
     for run_once in runners:
-        run_once(**arrays)  # the first run decodes and allocates
+        called(run_once, arrays)  # the first run decodes and allocates
     began, rounds = time.perf_counter(), 0
     while rounds < FEWEST or (rounds < MOST and time.perf_counter() - began < SECONDS):
         for run_once, measured in zip(runners, seconds, strict=True):
             start = time.perf_counter()
-            run_once(**arrays)
+            called(run_once, arrays)
             measured.append(time.perf_counter() - start)
         rounds += 1
     return [statistics.median(measured) for measured in seconds]
