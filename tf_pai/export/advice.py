@@ -42,9 +42,7 @@ def advice_on(constant: Constant, encoding: Encoding, decode_first: bool) -> str
     if set(constant.kinds) == {"FULLY_CONNECTED"} and constant.values.dtype == np.float32:
         inputs = constant.values.shape[1]
         if inputs % 4:
-            return (
-                f"decoded, runs dense: blocks of 4 inputs run sparse, and its {inputs} are no multiple of 4; pad them."
-            )
+            return f"decoded, runs dense: blocks of 4 inputs run sparse, and {inputs} is no multiple of 4; pad them."
         return 'decoded, runs dense: prune it with structure="block:4x1", and it runs sparse on x86 and ARM.'
     if set(constant.kinds) == {"FULLY_CONNECTED"}:
         return 'decoded, runs dense: export it in 32-bit floats and structure="block:4x1" to run it sparse.'
@@ -78,7 +76,7 @@ def advice_on_arm(file: File, constants: list[Constant], called: dict[int, str])
 
 
 def _broken_rule(file: File, constants: dict[int, Constant], called: dict[int, str]) -> str:
-    """Follows the operations from the first convolution to the one that averages; returns the first that is in the way."""
+    """Follows the operations from the first convolution to the one that averages; returns the first in the way."""
     operations = [operation for operation in file.graph.operators if file.kind(operation) not in _STORAGE]
     started = False
     for before, operation in zip([None, *operations], operations, strict=False):
@@ -92,7 +90,7 @@ def _broken_rule(file: File, constants: dict[int, Constant], called: dict[int, s
         if not started:
             fits = kind == "CONV_2D" and weight is not None and weight.values.shape[1:] == (3, 3, 3)
             if not fits or operation.builtinOptions.strideH != 2 or not _is_padded(file, before):
-                return f"{name} is the first layer; it has to be ZeroPadding2D(1) and a valid 3 x 3, stride-2 Conv2D of RGB."
+                return f"{name} comes first; it has to be ZeroPadding2D(1) and a valid 3 x 3, stride-2 Conv2D of RGB."
             started = True
         elif kind == "CONV_2D" and weight is not None and weight.values.shape[1:3] != (1, 1):
             return f"{name} is {_size(weight)}; all but the first convolution have to be 1 x 1 or depthwise."

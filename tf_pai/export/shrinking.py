@@ -33,8 +33,9 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
     output depends on it; through residual additions, concatenations, depthwise convolutions, BatchNorm, pooling, and
     Flatten before Dense. So is an attention head whose values or output weights are zero. A filter that
     `structure="filter"` prunes has its bias and BatchNorm scale and shift pruned with it, and is zero also through
-    padding; one whose bias is not zero stays, and so does one whose depthwise convolution or BatchNorm
-    further on has a shift that is not zero: its output is a constant, not zero. What a layer that is not known better reads or gives keeps all channels.
+    padding; one whose bias is not zero stays, and so does one whose depthwise convolution or BatchNorm further on has
+    a shift that is not zero: its output is a constant, not zero. What a layer that is not known better reads or gives
+    keeps all channels.
 
     Args:
         model: a pruned or plain, built Sequential or functional model; it is not changed. Nested models inside it keep
