@@ -14,10 +14,10 @@ L = keras.layers
 
 
 def randomized(model, seed=0):
-    """BatchNorms as after training, biases that are not zero; but no shift after a depthwise convolution."""
+    """BatchNorms as after training, biases that are not zero; but no mean and shift after a depthwise one."""
     rng = np.random.default_rng(seed)
     for variable in model.variables:
-        after_depthwise = "after_depthwise/beta" in variable.path or re.search(r"block\d+_bn/beta", variable.path)
+        after_depthwise = re.search(r"(after_depthwise|block\d+_bn)/(beta|moving_mean)", variable.path)
         if len(variable.shape) == 1 and "float" in variable.dtype and not after_depthwise:
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
     return model

@@ -72,7 +72,8 @@ def _runnable(name: str, model: Any) -> Any:
     if path is not None and path.suffix == ".tflite" and path.is_file():
         return path
     if path is not None and (path / "saved_model.pb").is_file():
-        return tf.saved_model.load(str(path)).serve
+        loaded = tf.saved_model.load(str(path))
+        return lambda inputs: loaded.serve(inputs)  # which keeps `loaded`, the owner of the variables
     if path is not None and path.suffix == ".keras" and path.is_file():
         model = keras.models.load_model(path)
     if not isinstance(model, keras.Model):
