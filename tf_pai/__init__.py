@@ -21,8 +21,6 @@ _require_tensorflow(keras.backend.backend())
 
 from tf_pai import callbacks, criteria, distributions, layers, schedules, structures
 from tf_pai.compute import to_dense, to_sparse
-from tf_pai.export import ExportReport, export_saved_model, export_tflite
-from tf_pai import callbacks, criteria, distributions, schedules, structures
 from tf_pai.export import ExportReport, benchmark, export_saved_model, export_tflite, shrink
 from tf_pai.formulation import (
     SPARSE_SELECTION,
