@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import tf_pai
 from tf_pai.layers import participating, prunable_weights, weights_of, wrap_model
 from tf_pai.layers.paths import matches
 from tf_pai.testing import FAMILIES
@@ -171,3 +172,21 @@ def test_a_model_without_prunable_weights():
     model = keras.Sequential([keras.Input((3,)), L.BatchNormalization()])
     with pytest.raises(ValueError, match=r"Received: Sequential '\w+' with none\. Is the model built, and trainable\?"):
         participating(model)
+
+
+def test_unnamed_variables_are_called_the_same_in_every_copy():
+    class Unnamed(keras.layers.Layer):
+        def build(self, shape):
+            self.first = self.add_weight(shape=(shape[-1], 3))
+            self.second = self.add_weight(shape=(3, 2))
+
+        def call(self, x):
+            return x @ self.first @ self.second
+
+    def model():
+        return keras.Sequential([keras.Input((4,)), Unnamed(name="own")])
+
+    assert list(weights_of(model())) == list(weights_of(model())) == ["own/variable", "own/variable~2"]
+    pruned = tf_pai.prune_at_init(model(), "magnitude", 0.5)
+    plain = tf_pai.strip(pruned)
+    assert sum(int((w.numpy() != 0).sum()) for w in plain.weights) == 9

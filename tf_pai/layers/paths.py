@@ -138,7 +138,8 @@ def owned_weights(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer, keras.
         for variable in owner._trainable_variables + owner._non_trainable_variables:
             if id(variable) not in seen | of_children:
                 seen.add(id(variable))
-                path = _unique(f"{prefix}/{variable.name}".lstrip("/"), paths)
+                name = re.sub(r"^variable_\d+$", "variable", variable.name)  # unnamed: Keras counts them up
+                path = _unique(f"{prefix}/{name}".lstrip("/"), paths)
                 paths.add(path)
                 yield path, owner, variable
 
