@@ -48,10 +48,10 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike, form: str 
 
     Example:
         >>> import os, tempfile, keras, tf_pai
-        >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(256), keras.layers.Dense(4)])
+        >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(256, name="fc"), keras.layers.Dense(4)])
         >>> model = tf_pai.prune_at_init(model, "magnitude", 0.95)
         >>> report = tf_pai.export_saved_model(model, os.path.join(tempfile.mkdtemp(), "served"))
-        >>> report.max_difference, report.encodings["dense/kernel"]
+        >>> report.max_difference, report.encodings["fc/kernel"]
         (0.0, 'gaps')
     """
     check_model(model)
