@@ -24,11 +24,13 @@ from tf_pai import networks
 from tf_pai.reporting.progress import progress
 from tf_pai.topk import keep_highest
 
-METHODS = {
+Method = str | tf_pai.criteria.Criterion
+# All in BatchNorm's inference mode, as that comparison was made; GraSP's own default is training mode.
+METHODS: dict[str, tuple[Method, int]] = {
     "magnitude": ("magnitude", 1),
     "random": ("random", 1),
     "SNIP": ("snip", 1),
-    "GraSP": ("grasp", 1),
+    "GraSP": (tf_pai.criteria.GraSP(training=False), 1),
     "SynFlow 1": ("synflow", 1),
     "SynFlow 100": ("synflow", 100),
 }
@@ -74,7 +76,7 @@ def main(config: Collapse) -> None:
 
 
 def fewest_kept(
-    model: keras.Model, method: str, rounds: int, densities: Sequence[float], data: tuple, seed: int
+    model: keras.Model, method: Method, rounds: int, densities: Sequence[float], data: tuple, seed: int
 ) -> list[int]:
     """Returns, for each density, the number of weights that the emptiest layer keeps."""
     if rounds == 1:
