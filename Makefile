@@ -24,7 +24,7 @@ test-all: lint types docs  ## The whole product of methods, model families and a
 	TF_PAI_TEST_ALL=1 $(PYTEST) -p no:randomly tests
 
 random-order: $(VENV)/ready  ## The tests in another order each time
-	$(PYTEST) -n 2 tests
+	HYPOTHESIS_PROFILE=default $(PYTEST) -n 2 tests
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -34,6 +34,11 @@ def test_budgets_cover_each_weight_once_and_add_up(shapes, density, distribution
         assert 0 <= budget.keep <= sum(sizes(shapes)[path] for path in budget.paths)
 
 
+def test_a_dense_layer_gives_way_where_the_count_leaves_no_choice():
+    """floor(0.0005 * 1080) = 0 zeros make the layer dense, and round(0.9995 * 1080) = 1079 weights are asked for."""
+    assert [budget.keep for budget in ERK().budgets({"w": (3, 3, 6, 20)}, 0.9995)] == [1079]
+
+
 @settings(deadline=None)
 @given(SHAPES, DENSITY)
 def test_uniform_keeps_the_same_fraction_of_each(shapes, density):

@@ -73,13 +73,14 @@ def with_floor(budgets: list[Budget], shapes: Shapes, min_keep: int) -> list[Bud
 def _largest_remainders(exact: dict[str, float], sizes: dict[str, int], total: int) -> dict[str, int]:
     """Rounds numbers down, then moves those furthest from their exact value by one until they add up to `total`.
 
-    No layer is rounded down to nothing, and no dense one is moved: the sum may miss a `total` that leaves no choice.
+    No layer is rounded down to nothing: the sum may miss a `total` that leaves no choice. Dense layers move last.
     """
     whole = {path: max(1, math.floor(x)) for path, x in exact.items()}
     missing = total - sum(whole.values())
     step = 1 if missing > 0 else -1
     for _ in range(abs(missing)):
-        movable = [path for path, x in exact.items() if x < sizes[path] and 1 <= whole[path] + step <= sizes[path]]
+        movable = [path for path in exact if 1 <= whole[path] + step <= sizes[path]]
+        movable = [path for path in movable if exact[path] < sizes[path]] or movable
         if movable:
             whole[max(movable, key=lambda path: step * (exact[path] - whole[path]))] += step
     return whole
