@@ -38,7 +38,7 @@ class SparseDense(SparseKernel, keras.layers.Dense):
         >>> import keras, tf_pai
         >>> layer = tf_pai.layers.SparseDense(100, density=0.05, activation="relu", seed=0)
         >>> model = keras.Sequential([keras.Input((40,)), layer, keras.layers.Dense(10)])
-        >>> layer.kernel.shape, round(tf_pai.sparsity(model), 2)
+        >>> tuple(layer.kernel.shape), round(tf_pai.sparsity(model), 2)
         ((200,), 0.95)
     """
 
@@ -76,8 +76,8 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
 
     Example:
         >>> layer = SparseConv2D(8, 3, density=0.25, padding="same", seed=0)
-        >>> layer(np.ones((1, 5, 5, 4), "float32")).shape, layer.nnz
-        (TensorShape([1, 5, 5, 8]), 72)
+        >>> tuple(layer(np.ones((1, 5, 5, 4), "float32")).shape), layer.nnz
+        ((1, 5, 5, 8), 72)
     """
 
     stands_for = keras.layers.Conv2D
@@ -129,8 +129,8 @@ class SparseEinsumDense(SparseKernel, keras.layers.EinsumDense):
 
     Example:
         >>> layer = SparseEinsumDense("abc,cde->abde", (None, 2, 3), density=0.5, seed=0)
-        >>> layer(np.ones((1, 5, 4), "float32")).shape, layer.nnz
-        (TensorShape([1, 5, 2, 3]), 12)
+        >>> tuple(layer(np.ones((1, 5, 4), "float32")).shape), layer.nnz
+        ((1, 5, 2, 3), 12)
     """
 
     stands_for = keras.layers.EinsumDense
