@@ -1,11 +1,14 @@
 """Exact selection over many arrays: the count, the ties, the order."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tf_pai import topk
 from tf_pai.topk import keep_highest
 
 SHAPES = hnp.array_shapes(max_dims=3, max_side=5)
@@ -24,6 +27,28 @@ def test_it_is_a_stable_sort_cut_off(scores, data):
     expected = np.zeros(len(flat), bool)
     expected[np.argsort(-flat, kind="stable")[:count]] = True
     assert (np.concatenate([m.ravel() for m in masks]) == expected).all()
+
+
+@settings(deadline=None, max_examples=200)
+@given(SCORES, st.data())
+def test_a_sample_finds_the_same_threshold(scores, data):
+    """Arrays larger than the sample take another way: here, a sample of two scores."""
+    flat = np.sort(np.concatenate([s.ravel() for s in scores]))
+    count = data.draw(st.integers(1, len(flat)))
+    with mock.patch.object(topk, "SAMPLE", 2):
+        assert topk._kth_highest(scores, count) == flat[len(flat) - count]
+
+
+@pytest.mark.parametrize("frequent", [-np.inf, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+def test_large_arrays_in_which_a_score_is_frequent(frequent, share):
+    generator = np.random.default_rng(0)
+    scores = generator.random(60_000)
+    scores[generator.random(scores.size) < share] = frequent
+    ordered = np.sort(scores)
+    for count in (1, 600, 30_000, 54_000, 59_999):
+        got = topk._kth_highest([scores[:20_000].reshape(200, 100), scores[20_000:]], count)
+        assert got == ordered[scores.size - count]
 
 
 def test_ties_keep_the_lower_flat_index_in_the_order_of_the_arrays():

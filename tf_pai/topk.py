@@ -13,8 +13,8 @@ SAMPLE = 1 << 14  # scores, to guess by where the threshold lies
 def keep_highest(scores: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
     """Returns boolean masks with exactly `count` True in all: the highest scores over all arrays together.
 
-    Ties keep the lower flat index, arrays in the order given. Extra memory: the masks, and a copy of
-    the scores at most.
+    Ties keep the lower flat index, arrays in the order given. Extra memory: the masks, and a copy of the
+    scores at most.
 
     Args:
         scores: float arrays of any shapes, without NaN.
