@@ -10,9 +10,16 @@ import keras
 
 from tf_pai import kernels
 from tf_pai.compute.carrying import carry_optimizer
-from tf_pai.compute.qualifying import sparse_form, why_not
+from tf_pai.compute.qualifying import fused_form, sparse_form, why_not
 from tf_pai.compute.timing import step_ratio
-from tf_pai.layers import PrunableLayer, SparseKernel, prunable_layers, replace_layers, sparse_layers
+from tf_pai.layers import (
+    FusedBatchNormalization,
+    PrunableLayer,
+    SparseKernel,
+    prunable_layers,
+    replace_layers,
+    sparse_layers,
+)
 from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
 
@@ -33,8 +40,9 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
 
     Dense, Conv2D and EinsumDense layers whose kernel has a mask are converted: the kernel becomes a vector of the kept
     values, and so do its optimizer slots. Layers that the native kernels do not compute (groups, dilation, channels
-    first, a constraint that needs the whole matrix, a mask on the bias) stay as they are. Without a C++ compiler
-    nothing is converted, with one warning.
+    first, a constraint that needs the whole matrix, a mask on the bias) stay as they are. Beside sparse layers,
+    BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse convolution. Without a C++
+    compiler nothing is converted, with one warning.
 
     Args:
         model: a pruned model. A Sequential or functional one is rebuilt, and left untouched; in a subclassed one,
@@ -68,9 +76,13 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     choices = {id(layer): Choice.of(layer, compute) for layer in prunable_layers(model).values()}
     rows = [choices[id(layer)].row(path) for path, layer in prunable_layers(model).items()]
 
+    some_are_sparse = bool(sparse_layers(model)) or any(choice.is_sparse for choice in choices.values())
+
     def form(layer: Any) -> keras.Layer | None:
         choice = choices.get(id(layer))
-        return sparse_form(layer) if choice is not None and choice.is_sparse else None
+        if choice is None:
+            return fused_form(layer) if some_are_sparse else None
+        return sparse_form(layer) if choice.is_sparse else None
 
     converted = _converted(model, form)
     remember_compute(converted, rows)
@@ -123,7 +135,9 @@ def to_dense(model: keras.Model) -> keras.Model:
     return _converted(model, _masked_form)
 
 
-def _masked_form(layer: Any) -> PrunableLayer | None:
+def _masked_form(layer: Any) -> keras.Layer | None:
+    if isinstance(layer, FusedBatchNormalization):
+        return layer.to_dense()
     if not isinstance(layer, SparseKernel):
         return None
     masked = PrunableLayer(layer.to_dense())

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.layers import PrunableLayer, SparseConv2D, SparseDense, SparseEinsumDense, SparseKernel
+from tf_pai.layers import FusedBatchNormalization, PrunableLayer, SparseConv2D, SparseDense, SparseEinsumDense, SparseKernel
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
 _SPARSE: tuple[type[SparseKernel], ...] = (SparseDense, SparseConv2D, SparseEinsumDense)
@@ -55,3 +55,10 @@ def sparse_form(layer: PrunableLayer) -> SparseKernel:
     """Returns the sparse form, with its weights, of a PrunableLayer that qualifies."""
     mask = next(iter(layer.pairs.values()))[1]
     return FORMS[type(layer.layer)].from_dense(layer.layer, np.flatnonzero(mask.numpy()))
+
+
+def fused_form(layer: Any) -> FusedBatchNormalization | None:
+    """Returns the form of Keras' BatchNormalization that is trained by the fused op, or None for any other layer."""
+    if type(layer) is not keras.layers.BatchNormalization or layer.renorm or layer.synchronized:
+        return None
+    return FusedBatchNormalization.from_dense(layer)

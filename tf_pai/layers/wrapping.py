@@ -8,12 +8,14 @@ from typing import Any
 import keras
 from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
 
+from tf_pai.layers.normalizing import FusedBatchNormalization
 from tf_pai.layers.paths import attribute_paths, is_graph, unwrapped, walk, weights_of
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
 from tf_pai.layers.rebuilding import copy_layer, rebuild
 from tf_pai.layers.sparse import SparseKernel
 
 Change = Callable[[keras.Layer], keras.Layer]
+_OF_TF_PAI = (SparseKernel, FusedBatchNormalization)  # stand for a Keras layer, which their `to_dense` gives
 _OF_THE_LAYER = ("layer", "name", "dtype", "trainable")  # what a wrapper's config takes from the layer it wraps
 
 
@@ -115,7 +117,7 @@ def strip(model: keras.Model) -> keras.Model:
 
 
 def _unwrapped_copy(layer: Any) -> Any:
-    return layer.to_dense() if isinstance(layer, SparseKernel) else copy_layer(unwrapped(layer))
+    return layer.to_dense() if isinstance(layer, _OF_TF_PAI) else copy_layer(unwrapped(layer))
 
 
 def _unwrapped_in_place(model: keras.Model) -> keras.Model:
@@ -126,7 +128,7 @@ def _unwrapped_in_place(model: keras.Model) -> keras.Model:
 
 
 def _bare(layer: keras.Layer) -> keras.Layer:
-    if isinstance(layer, SparseKernel):
+    if isinstance(layer, _OF_TF_PAI):
         return layer.to_dense()
     if isinstance(layer, PrunableLayer):
         for variable, _ in layer.pairs.values():
@@ -206,7 +208,7 @@ class _SubclassedModel(keras.Model):
             if isinstance(child, PrunableLayer):
                 options = {k: v for k, v in child.get_config().items() if k not in _OF_THE_LAYER}
                 wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "options": options}
-            elif isinstance(child, SparseKernel):
+            elif isinstance(child, _OF_TF_PAI):
                 wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "layer": child.get_config()}
         this_class = type(self)
         self.__class__ = self._tf_pai_plain_class
