@@ -93,7 +93,7 @@ def test_training_runs_the_fused_op_and_inference_does_not():
 
 
 def convolutions(norms=({}, {})):
-    """Two convolutions with batch normalization, the second of a residual branch; a bias before it would be rounding error."""
+    """Two convolutions with batch normalization, no biases: before a normalization these are rounding errors."""
     keras.utils.set_random_seed(3)
     inputs = keras.Input((8, 8, 2))
     x = L.Conv2D(6, 3, padding="same", use_bias=False, name="conv_1")(inputs)

@@ -7,7 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.layers import FusedBatchNormalization, PrunableLayer, SparseConv2D, SparseDense, SparseEinsumDense, SparseKernel
+from tf_pai.layers import (
+    FusedBatchNormalization,
+    PrunableLayer,
+    SparseConv2D,
+    SparseDense,
+    SparseEinsumDense,
+    SparseKernel,
+)
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
 _SPARSE: tuple[type[SparseKernel], ...] = (SparseDense, SparseConv2D, SparseEinsumDense)
