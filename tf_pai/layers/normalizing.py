@@ -56,7 +56,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return _in_form(self, keras.layers.BatchNormalization)
 
 
-def _in_form(layer: keras.layers.BatchNormalization, form: type) -> Any:
+def _in_form(layer: keras.layers.BatchNormalization, form: Any) -> Any:
     new = form.from_config(layer.get_config())
     if layer.built:
         new.build_from_config(layer.get_build_config())
