@@ -16,6 +16,7 @@ from tf_pai.layers import (
     DenseMask,
     HeldMask,
     SparseMask,
+    SparseMultiHeadAttention,
     held_masks,
     prunable_weights,
     replace_layers,
@@ -25,6 +26,7 @@ from tf_pai.layers import (
 )
 from tf_pai.layers.optimizers import parallel_slots
 from tf_pai.layers.positions import carried_over
+from tf_pai.layers.sparse_attention import projections
 from tf_pai.registry import nearest
 
 Masks = dict[str, np.ndarray]
@@ -118,9 +120,14 @@ def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
     flat_of = {id(layers[path]): flat for path, flat in moved.items()}
     if not flat_of:
         return model
-    return replace_layers(
-        model, lambda layer, copy: layer.resized(flat_of[id(layer)]) if id(layer) in flat_of else copy
-    )
+
+    def change(layer: Any, copy: Any) -> Any:
+        if isinstance(layer, SparseMultiHeadAttention):
+            flat = {name: flat_of[id(part)] for name, part in projections(layer).items() if id(part) in flat_of}
+            return layer.resized(flat) if flat else copy
+        return layer.resized(flat_of[id(layer)]) if id(layer) in flat_of else copy
+
+    return replace_layers(model, change)
 
 
 def _checked_mask(path: str, mask: Any, shapes: dict[str, tuple[int, ...]], is_sparse: bool) -> np.ndarray:

@@ -16,9 +16,12 @@ from tf_pai.layers import (
     FusedBatchNormalization,
     PrunableLayer,
     SparseKernel,
+    SparseMultiHeadAttention,
+    held_masks,
     prunable_layers,
     replace_layers,
     sparse_layers,
+    weights_of,
 )
 from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
@@ -38,8 +41,8 @@ def check_compute(compute: Any) -> None:
 def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     """Returns the model with layers that hold, train and compute with their kept weights only.
 
-    Dense, Conv2D and EinsumDense layers whose kernel has a mask are converted: the kernel becomes a vector of the kept
-    values, and so do its optimizer slots. Layers that the native kernels do not compute (groups, dilation, channels
+    Dense, Conv2D, EinsumDense and MultiHeadAttention layers whose kernels have masks are converted: a kernel becomes a
+    vector of the kept values, and so do its optimizer slots. Layers that the native kernels do not compute (groups, dilation, channels
     first, a constraint that needs the whole matrix, a mask on the bias) stay as they are. Beside sparse layers,
     BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse convolution. Without a C++
     compiler nothing is converted, with one warning.
@@ -138,11 +141,12 @@ def to_dense(model: keras.Model) -> keras.Model:
 def _masked_form(layer: Any) -> keras.Layer | None:
     if isinstance(layer, FusedBatchNormalization):
         return layer.to_dense()
-    if not isinstance(layer, SparseKernel):
+    if not isinstance(layer, (SparseKernel, SparseMultiHeadAttention)):
         return None
-    masked = PrunableLayer(layer.to_dense())
-    (path,) = masked.pairs
-    masked.set_masks({path: layer.as_bool()})
+    masks = {path: held.as_bool() for path, held in held_masks(layer).items()}
+    dense = layer.to_dense()
+    masked = PrunableLayer(dense, pruned=tuple(i for i, path in enumerate(weights_of(dense)) if path in masks))
+    masked.set_masks(masks)
     return masked
 
 

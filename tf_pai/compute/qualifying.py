@@ -14,11 +14,14 @@ from tf_pai.layers import (
     SparseDense,
     SparseEinsumDense,
     SparseKernel,
+    SparseMultiHeadAttention,
 )
+from tf_pai.layers.sparse_attention import projections
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
 _SPARSE: tuple[type[SparseKernel], ...] = (SparseDense, SparseConv2D, SparseEinsumDense)
 FORMS = {form.stands_for: form for form in _SPARSE}
+Attention = keras.layers.MultiHeadAttention
 _BY_WEIGHT = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)  # sums over single weights
 
 
@@ -31,15 +34,22 @@ def why_not(layer: Any) -> str | None:
     if type(layer) is not PrunableLayer or not layer.pairs:
         return "it has no mask, or one that is being learned or updated"
     inner = layer.layer
-    if type(inner) not in FORMS:
+    if type(inner) not in (*FORMS, Attention):
         return f"there is no sparse form of {type(inner).__name__}"
-    if [weight is inner._kernel for weight, _ in layer.pairs.values()] != [True]:
+    parts = {id(part._kernel): part for part in _parts(inner).values()}
+    if not {id(weight) for weight, _ in layer.pairs.values()} <= set(parts):
         return "its bias has a mask too"
-    if getattr(inner, "quantization_mode", None) or getattr(inner, "lora_enabled", False):
+    if any(getattr(p, "quantization_mode", None) or getattr(p, "lora_enabled", False) for p in parts.values()):
         return "it is quantized, or has LoRA"
     if not layer.mask_gradients:
         return "its gradient is not masked"
-    return _why_not_kernel(inner, next(iter(layer.pairs.values()))[1])
+    reasons = (_why_not_kernel(parts[id(weight)], mask) for weight, mask in layer.pairs.values())
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _parts(inner: Any) -> dict[str, Any]:
+    """{name: layer} of the layers with a kernel: an attention's projections, or the layer itself."""
+    return projections(inner) if isinstance(inner, Attention) else {"": inner}
 
 
 def _why_not_kernel(inner: Any, mask: keras.Variable) -> str | None:
@@ -58,10 +68,14 @@ def _why_not_kernel(inner: Any, mask: keras.Variable) -> str | None:
     return None
 
 
-def sparse_form(layer: PrunableLayer) -> SparseKernel:
+def sparse_form(layer: PrunableLayer) -> SparseKernel | SparseMultiHeadAttention:
     """Returns the sparse form, with its weights, of a PrunableLayer that qualifies."""
-    mask = next(iter(layer.pairs.values()))[1]
-    return FORMS[type(layer.layer)].from_dense(layer.layer, np.flatnonzero(mask.numpy()))
+    kept = {id(weight): np.flatnonzero(mask.numpy()) for weight, mask in layer.pairs.values()}
+    parts = _parts(layer.layer)
+    flat = {name: kept[id(part._kernel)] for name, part in parts.items() if id(part._kernel) in kept}
+    if isinstance(layer.layer, Attention):
+        return SparseMultiHeadAttention.from_dense(layer.layer, flat)
+    return FORMS[type(layer.layer)].from_dense(layer.layer, flat[""])
 
 
 def fused_form(layer: Any) -> FusedBatchNormalization | None:

@@ -30,38 +30,39 @@ def step_ratio(layer: PrunableLayer) -> float:
     Args:
         layer: a built layer that qualifies.
     """
-    shape = _input_shape(layer)
+    shapes = _input_shapes(layer)
     config = {name: value for name, value in layer.layer.get_config().items() if name not in ("name", "trainable")}
-    mask = next(iter(layer.pairs.values()))[1]
-    key = json.dumps([type(layer.layer).__name__, config, shape, int(np.count_nonzero(mask.numpy()))], default=str)
+    kept = [int(np.count_nonzero(mask.numpy())) for _, mask in layer.pairs.values()]
+    key = json.dumps([type(layer.layer).__name__, config, shapes, kept], default=str)
     if key not in _known:
         dense = type(layer.layer).from_config(layer.layer.get_config())
         dense.build_from_config(layer.layer.get_build_config())
-        _known[key] = _ratio(_step(sparse_form(layer), shape), _step(dense, shape))
+        _known[key] = _ratio(_step(sparse_form(layer), shapes), _step(dense, shapes))
     return _known[key]
 
 
-def _input_shape(layer: PrunableLayer) -> tuple[int, ...]:
-    shape = layer.layer.get_build_config()["input_shape"]
-    return (BATCH, *(SIDE if length is None else int(length) for length in shape[1:]))
+def _input_shapes(layer: PrunableLayer) -> list[tuple[int, ...]]:
+    config = layer.layer.get_build_config()
+    shapes = config["shapes_dict"].values() if "shapes_dict" in config else [config["input_shape"]]
+    return [(BATCH, *(SIDE if length is None else int(length) for length in shape[1:])) for shape in shapes]
 
 
-def _step(layer: keras.Layer, shape: tuple[int, ...]) -> Callable[[], Any]:
+def _step(layer: keras.Layer, shapes: list[tuple[int, ...]]) -> Callable[[], Any]:
     """A training step of the layer on random input."""
     rng = np.random.default_rng(0)
-    x = tf.constant(rng.standard_normal(shape), layer.compute_dtype)
+    inputs = [tf.constant(rng.standard_normal(shape), layer.compute_dtype) for shape in shapes]
     optimizer = keras.optimizers.SGD(1e-6, momentum=0.9)
     optimizer.build(layer.trainable_variables)
 
     @tf.function(autograph=False)
     def step() -> tf.Tensor:
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(tf.square(tf.cast(layer(x), "float32")))
+            tape.watch(inputs)
+            loss = tf.reduce_sum(tf.square(tf.cast(layer(*inputs), "float32")))
         variables = layer.trainable_variables
-        by_x, *gradients = tape.gradient(loss, [x, *(variable.value for variable in variables)])
-        optimizer.apply(gradients, variables)
-        return tf.reduce_max(by_x)
+        gradients = tape.gradient(loss, [*inputs, *(variable.value for variable in variables)])
+        optimizer.apply(gradients[len(inputs) :], variables)
+        return tf.add_n([tf.reduce_max(gradient) for gradient in gradients[: len(inputs)]])
 
     return lambda: step().numpy()
 

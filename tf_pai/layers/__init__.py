@@ -6,6 +6,7 @@ from tf_pai.layers.paths import PrunableWeight, participating, prunable_weights,
 from tf_pai.layers.projection import ReadAs, zero_pruned
 from tf_pai.layers.prunable import PrunableLayer
 from tf_pai.layers.sparse import SparseKernel
+from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
 from tf_pai.layers.sparse_layers import SparseConv2D, SparseDense, SparseEinsumDense
 from tf_pai.layers.wrapping import prunable_layers, replace_layers, sparse_layers, strip, wrap_model
 
@@ -21,6 +22,7 @@ __all__ = [
     "SparseEinsumDense",
     "SparseKernel",
     "SparseMask",
+    "SparseMultiHeadAttention",
     "held_masks",
     "kept_counts",
     "participating",

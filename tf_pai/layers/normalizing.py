@@ -30,6 +30,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         ([1.0], [1.0])
     """
 
+    stands_for = keras.layers.BatchNormalization
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         """Normalizes."""
         if not training or not self.trainable or mask is not None or not self._is_fused(inputs):
@@ -53,7 +55,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def to_dense(self) -> keras.layers.BatchNormalization:
         """Returns Keras' own layer with the same weights."""
-        return _in_form(self, keras.layers.BatchNormalization)
+        return _in_form(self, self.stands_for)
 
 
 def _in_form(layer: keras.layers.BatchNormalization, form: Any) -> Any:

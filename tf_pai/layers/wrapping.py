@@ -13,9 +13,11 @@ from tf_pai.layers.paths import attribute_paths, is_graph, unwrapped, walk, weig
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
 from tf_pai.layers.rebuilding import copy_layer, rebuild
 from tf_pai.layers.sparse import SparseKernel
+from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
 
 Change = Callable[[keras.Layer], keras.Layer]
-_OF_TF_PAI = (SparseKernel, FusedBatchNormalization)  # stand for a Keras layer, which their `to_dense` gives
+# Each stands for a Keras layer, which its `to_dense` gives.
+_OF_TF_PAI = (SparseKernel, SparseMultiHeadAttention, FusedBatchNormalization)
 _OF_THE_LAYER = ("layer", "name", "dtype", "trainable")  # what a wrapper's config takes from the layer it wraps
 
 
