@@ -1,11 +1,12 @@
 """What compute="sparse" gains over dense Keras, as ratios measured in one run, on a machine that does nothing else.
 
   python -m experiments.speed
+  python -m experiments.speed --networks=resnet_20 --sparsities=0.95 --out=FILE
 
 Forms of one network take turns, so that all see the same machine: plain dense Keras, dense compiled by XLA, masked, and
 at each sparsity "sparse" and, for perceptrons, the kept weights through tf.sparse. Shown is the median of the rounds'
 ratios to plain dense with a 95 % interval: of one step by itself, of `fit`, and of the processors' time. Peak memory is
-that of a process of its own for each form.
+that of a process of its own for each form. Runs of the same FILE add up, each with the ratios of its own rounds.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
@@ -31,7 +32,8 @@ from experiments.speed_plot import plot
 from experiments.table import show, write
 from experiments.timing import Times, alternate, batches
 from tf_pai import networks
-from tf_pai.layers import sparse_layers
+from tf_pai.compute.qualifying import fused_form
+from tf_pai.layers import replace_layers, sparse_layers
 
 tf.get_logger().setLevel("ERROR")  # each form of a network is a graph of its own, and none is traced in vain
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -39,8 +41,9 @@ OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
     "adam": lambda: keras.optimizers.Adam(1e-4),
     "sgd": lambda: keras.optimizers.SGD(1e-3, momentum=0.9),
 }
-FORMS = ("xla", "masked", "sparse", "tf.sparse")
-OTHERS = ("vgg_11", "resnet_20", "mobilenet_v1", "transformer")
+FORMS = ("xla", "fused-norm", "masked", "sparse", "tf.sparse")
+CONVOLUTIONAL = ("vgg_11", "vgg_16", "resnet_20", "mobilenet_v1")
+OTHERS = (*CONVOLUTIONAL, "transformer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +52,19 @@ class Speed:
 
     networks: tuple[str, ...] = setting(
         ("300-100", "1024-1024", "4096-4096"),
-        "Units of perceptrons on 784 inputs, or vgg_11, resnet_20, mobilenet_v1, transformer.",
+        f"Units of perceptrons on 784 inputs, or {', '.join(OTHERS)}.",
     )
     sparsities: tuple[float, ...] = setting((0.7, 0.8, 0.9, 0.95, 0.98, 0.99), "Of every prunable weight but the last.")
-    forms: tuple[str, ...] = setting(FORMS, "Measured beside plain dense.", lambda: FORMS)
+    forms: tuple[str, ...] = setting(
+        FORMS, "Measured beside plain dense; fused-norm: dense with to_sparse's BatchNormalization.", lambda: FORMS
+    )
     optimizer: str = setting("adam", "What trains.", lambda: list(OPTIMIZERS))
     batch_size: int = setting(128, "Examples per step.")
     rounds: int = setting(20, "Rounds, in each of which every form is timed once.")
     steps: int = setting(5, "Steps per round; a perceptron below 1 million weights takes ten times as many.")
+    steps_per_execution: int = setting(1, "Of `fit`, for every form: how many steps Keras runs at once.")
     memory: str = setting("", "Units of a perceptron whose peak memory is measured, such as 16384-16384.")
-    out: str = setting("", "Where the figures go: OUT.json, OUT.csv and OUT.png.")
+    out: str = setting("", "Where the figures go, beside those that are there: OUT.json, OUT.csv and OUT.png.")
 
 
 def main(config: Speed) -> None:
@@ -71,8 +77,16 @@ def main(config: Speed) -> None:
     if config.memory:
         _show_memory(config)
     if config.out and rows:
+        rows = merged(pathlib.Path(config.out).with_suffix(".json"), rows)
         write(pathlib.Path(config.out), rows)
         plot(rows, pathlib.Path(config.out).with_suffix(".png"))
+
+
+def merged(file: pathlib.Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows of a file of earlier runs, new ones in place of those of the same network and form."""
+    known = json.loads(file.read_text()) if file.exists() else []
+    by_form = {(row["network"], row["form"]): row for row in [*known, *rows]}
+    return list(by_form.values())
 
 
 def _text(value: Any) -> str:
@@ -83,7 +97,8 @@ def measured(config: Speed, name: str) -> list[dict[str, Any]]:
     """Returns one row per form of a network: ratios to plain dense of a step, of `fit` and of CPU time."""
     models = forms_of(config, name)
     shape = models["dense"].input_shape[1:]
-    count = config.steps * (10 if models["dense"].count_params() < 10**6 else 1)
+    is_small = name not in OTHERS and models["dense"].count_params() < 10**6
+    count = config.steps * (10 if is_small else 1)
     data = batches(shape, config.batch_size, count)
     x, y = next(iter(data))
     steps = {form: _step(model, form == "xla", x, y) for form, model in models.items()}
@@ -95,15 +110,16 @@ def measured(config: Speed, name: str) -> list[dict[str, Any]]:
         form: functools.partial(model.fit, data, verbose=0, shuffle=False) for form, model in models.items()
     }
     fit_wall, fit_cpu = alternate(fits, config.rounds)
+    label = name if config.batch_size == 128 else f"{name}, batch {config.batch_size}"
     milliseconds = 1000 * statistics.median(wall["dense"]) / count
-    rows = [{"network": name, "form": "dense", "sparsity": 0.0, "step": f"{milliseconds:.2f} ms", "95 %": ""}]
+    rows = [{"network": label, "form": "dense", "sparsity": 0.0, "step": f"{milliseconds:.2f} ms", "95 %": ""}]
     rows[0] |= {"fit": f"{1000 * statistics.median(fit_wall['dense']) / count:.2f} ms", "CPU": ""}
     for form in models:
         if form != "dense":
             step, low, high = interval(ratios(wall, form))
             fit, cpu = (statistics.median(ratios(times, form)) for times in (fit_wall, fit_cpu))
             sparsity = float(form.split()[1]) if " " in form else 0.0
-            row = {"network": name, "form": form, "sparsity": sparsity, "step": step, "95 %": f"{low:.3f}-{high:.3f}"}
+            row = {"network": label, "form": form, "sparsity": sparsity, "step": step, "95 %": f"{low:.3f}-{high:.3f}"}
             rows.append({**row, "fit": fit, "CPU": cpu})
     return rows
 
@@ -130,6 +146,8 @@ def forms_of(config: Speed, name: str) -> dict[str, keras.Model]:
     models = {"dense": make(build(name))}
     if "xla" in config.forms:
         models["xla"] = make(build(name), jit_compile=True)
+    if "fused-norm" in config.forms and name in CONVOLUTIONAL:
+        models["fused-norm"] = make(replace_layers(build(name), lambda layer, copy: fused_form(layer) or copy))
     if "masked" in config.forms:
         models["masked"] = make(pruned(build(name), 0.9, "masked"))
     for sparsity in config.sparsities:
@@ -144,7 +162,8 @@ def forms_of(config: Speed, name: str) -> dict[str, keras.Model]:
 
 def compiled(config: Speed, model: keras.Model, jit_compile: Any = False) -> keras.Model:
     """Compiles a model, and returns it."""
-    model.compile(OPTIMIZERS[config.optimizer](), LOSS, jit_compile=jit_compile)
+    options = {"jit_compile": jit_compile, "steps_per_execution": config.steps_per_execution}
+    model.compile(OPTIMIZERS[config.optimizer](), LOSS, **options)
     return model
 
 

@@ -20,6 +20,14 @@ def test_every_form_computes_the_same(built):  # noqa: F811
     assert np.isfinite(speed._step(one, False, tf.constant(x), y)())
 
 
+def test_runs_of_one_file_add_up(tmp_path):
+    rows = [{"network": "a", "form": form, "step": 1.0} for form in ("dense", "sparse 0.9")]
+    assert speed.merged(tmp_path / "speed.json", rows) == rows
+    speed.write(tmp_path / "speed", rows)
+    newer = [{"network": "a", "form": "sparse 0.9", "step": 0.5}, {"network": "b", "form": "dense", "step": 2.0}]
+    assert speed.merged(tmp_path / "speed.json", newer) == [rows[0], *newer]
+
+
 def test_interval_and_break_even():
     assert speed.interval([1.0, 2.0, 3.0])[0] == 2.0
     low, high = speed.interval([0.4, 0.5, 0.6] * 5)[1:]
