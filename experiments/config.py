@@ -24,7 +24,13 @@ from tf_pai.registry import nearest
 Config = TypeVar("Config")
 
 
-def setting(default: Any, help: str, choices: Callable[[], Iterable[str]] | None = None, names_run: bool = True) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    choices: Callable[[], Iterable[str]] | None = None,
+    names_run: bool = True,
+    is_flag: bool = True,
+) -> Any:
     """Returns a dataclass field that becomes a flag.
 
     Args:
@@ -33,8 +39,14 @@ def setting(default: Any, help: str, choices: Callable[[], Iterable[str]] | None
         choices: gives the valid values, which `--help` lists; one with a colon, as "tfds:NAME", stands for all
             that begin as it does up to there.
         names_run: whether a run with another value is another run.
+        is_flag: whether users give it; not where the program sets it itself, for each run of many.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "names_run": names_run})
+    metadata = {"help": help, "choices": choices, "names_run": names_run, "is_flag": is_flag}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _flags_of(kind: Any) -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(kind) if field.metadata["is_flag"]]
 
 
 def identity(config: Any) -> dict[str, Any]:
@@ -55,8 +67,7 @@ def digest(config: Any) -> str:
 
 def command(config: Any, module: str) -> str:
     """Returns the command line that makes this configuration."""
-    given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    given = {f.name: given[f.name] for f in dataclasses.fields(config) if given[f.name] != f.default}
+    given = {f.name: getattr(config, f.name) for f in _flags_of(config) if getattr(config, f.name) != f.default}
     return " ".join([f"python -m {module}", *(_flag(name, value) for name, value in given.items())])
 
 
@@ -101,7 +112,7 @@ def define_flags(kind: type, module: str, values: flags.FlagValues = flags.FLAGS
         tuple[float, ...]: _numbers,
     }
     types = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
+    for field in _flags_of(kind):
         make = makers[types[field.name]]
         make(field.name, field.default, _help(field), flag_values=values, module_name=module)
 
@@ -127,7 +138,7 @@ def from_flags(kind: type[Config], values: flags.FlagValues = flags.FLAGS) -> Co
         ValueError: a value is not one of its field's choices, or no number where numbers are listed.
     """
     types = typing.get_type_hints(kind)
-    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in _flags_of(kind)})  # type: ignore[arg-type]
     check_choices(config)
     return config
 

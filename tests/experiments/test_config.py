@@ -7,6 +7,7 @@ from absl import flags
 
 from experiments.config import check_choices, command, define_flags, digest, from_flags, identity, setting
 from experiments.prune import Prune
+from experiments.select import Select
 from experiments.settings import Settings
 from experiments.sweep import Sweep
 
@@ -45,6 +46,16 @@ def test_command_is_read_back():
     text = command(config, "experiments.prune")
     assert text.startswith("python -m experiments.prune --name=grasp --noyes --no --count=5 --levels=0.9,0.98")
     assert text.endswith("--where='a b'")
+
+
+def test_what_a_program_sets_itself_is_no_flag():
+    for kind, missing in ((Sweep, {"method", "sparsity"}), (Select, {"method", "sparsity", "network"})):
+        values = flags.FlagValues()
+        define_flags(kind, "program", values)
+        assert missing.isdisjoint(values) and {f"{name}s" for name in missing - {"sparsity"}} <= set(values)
+        assert parsed(kind=kind) == kind()
+    cell = Select(networks=("conv_2",), seeds=1).cells()[0]
+    assert cell.network == "conv_2" and "--network=" not in command(cell, "experiments.select")
 
 
 def test_folder_is_named_by_what_differs_from_the_defaults():

@@ -52,6 +52,7 @@ class Deconstruct(Rule):
     """
 
     takes_structures = False
+    draws = True
 
     def __init__(self, rescale: bool = True, regularizer: Any = None):
         super().__init__(regularizer)

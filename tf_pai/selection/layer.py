@@ -49,9 +49,10 @@ def follow_together(rivals: list[tuple[ScoredLayer, str]]) -> None:
     keep = sum(layer.keep_of(path) for layer, path in rivals)
     seeds = [layer.seed_of(path) for layer, path in rivals]
     first = rivals[0][0]
-    masks = first.rule.masks(weights, scores, keep, first.structure, seeds)
+    guess = next(layer.guesses[path] for layer, path in rivals)
+    masks = first.rule.masks(weights, scores, keep, first.structure, seeds, guess)
     for (layer, path), mask in zip(rivals, masks, strict=True):
-        layer.pairs[path][1].assign(tf.cast(mask, tf.float32))
+        layer.pairs[path][1].assign(mask)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -90,7 +91,7 @@ class ScoredLayer(PrunableLayer):
         # Past __setattr__, which would track them; and before the constructor, in which `_attach` may run.
         shared = (0,) * len(keep) if shared is None else tuple(shared)
         self.__dict__.update(rule=rule, keep=tuple(keep), shared=shared, structure=structure, seed=seed)
-        self.__dict__.update(origin=origin, scores={}, places={}, frozen=(), competition=_Competition([]))
+        self.__dict__.update(origin=origin, scores={}, guesses={}, places={}, frozen=(), competition=_Competition([]))
         super().__init__(layer, pruned=pruned, **kwargs)
 
     def _attach(self) -> None:
@@ -101,17 +102,18 @@ class ScoredLayer(PrunableLayer):
         super()._attach()
         train_straight_through(self.layer)
         self.supports_jit = False  # what finds the threshold has shapes that XLA does not know
-        self.__dict__["draws"] = self._scalar("draws")
+        self.__dict__["draws"] = self._state("draws", (), "int32")
         for i, keep in zip(self.pruned or (), self.keep, strict=True):
             path = known[i]
             self.places[path] = (chosen[path], keep)
+            self.guesses[path] = self._state("guess", (2,), "float32")
             self._add_scores(path)
         self.draw_scores(self.seed)
         self.freeze()
 
-    def _scalar(self, name: str) -> keras.Variable:
+    def _state(self, name: str, shape: tuple[int, ...], dtype: str) -> keras.Variable:
         options = {"trainable": False, "aggregation": "only_first_replica", "autocast": False}
-        return self.add_weight(shape=(), dtype="int32", initializer="zeros", name=name, **options)
+        return self.add_weight(shape=shape, dtype=dtype, initializer="zeros", name=name, **options)
 
     def _add_scores(self, path: str) -> None:
         self.scores[path] = self.add_weight(
@@ -184,8 +186,8 @@ class ScoredLayer(PrunableLayer):
     def follow_scores(self, path: str, scores: tf.Tensor) -> None:
         """Sets the mask of one weight to what these scores mean."""
         weight, keep = self.places[path]
-        mask = self.rule.mask(weight, scores, keep, self.structure, self.seed_of(path))
-        self.pairs[path][1].assign(tf.cast(mask, tf.float32))
+        mask = self.rule.mask(weight, scores, keep, self.structure, self.seed_of(path), self.guesses[path])
+        self.pairs[path][1].assign(mask)
 
     def project(self) -> None:
         """Sets the masks to what the scores mean, after a write that did not go through the optimizer."""
@@ -217,6 +219,7 @@ class ScoredLayer(PrunableLayer):
         return self.run_with(values, *args, **kwargs)
 
     def _effective(self, training: Any) -> list[tuple[keras.Variable, tf.Tensor]]:
+        training = training and self.rule.draws
         if training:
             self.draws.assign(self.draws.value + 1)
         values = []

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tf_pai import structures
 from tf_pai.callbacks.rules import largest
 from tf_pai.layers import PrunableWeight
+from tf_pai.selection.threshold import largest_near
 
 
 class Rule(abc.ABC):
@@ -25,6 +26,7 @@ class Rule(abc.ABC):
     scales_weights = False  # whether the frozen weights are multiplied by 1/sqrt(k)
     takes_structures = True
     binary_activations = False  # whether sign(x) takes the place of rectifiers
+    draws = False  # whether `effective` is random in training
 
     def __init__(self, regularizer: Any = None):
         self.regularizer = keras.regularizers.get(regularizer)
@@ -51,9 +53,15 @@ class Rule(abc.ABC):
         return keep
 
     def mask(
-        self, weight: PrunableWeight, scores: tf.Tensor, keep: int, structure: str, seed: Any = (0, 0)
+        self,
+        weight: PrunableWeight,
+        scores: tf.Tensor,
+        keep: int,
+        structure: str,
+        seed: Any = (0, 0),
+        guess: Any = None,
     ) -> tf.Tensor:
-        """Returns the boolean mask that the scores mean: exactly `keep` kept, ties to the lower flat index.
+        """Returns the mask that the scores mean, 1 = kept: exactly `keep` kept, ties to the lower flat index.
 
         Args:
             weight: the weight, for its shape and axes.
@@ -61,25 +69,32 @@ class Rule(abc.ABC):
             keep: number of weights to keep.
             structure: a spelling that `structures.get` knows.
             seed: see `rank`.
+            guess: variable that remembers the threshold from step to step, as `largest_near` takes it; None for none.
         """
         ranks = self.rank(scores, seed)
         if structure == "unstructured":
-            return largest(ranks, self.count(scores, keep))
+            return _highest(ranks, self.count(scores, keep), guess)
         pattern, path = structures.get(structure), weight.path
 
         def choose(rank: np.ndarray) -> np.ndarray:
             return pattern.choose({path: weight}, {path: rank}, keep)[path]
 
-        return tf.ensure_shape(tf.numpy_function(choose, [ranks], tf.bool), weight.shape)
+        return tf.cast(tf.ensure_shape(tf.numpy_function(choose, [ranks], tf.bool), weight.shape), tf.float32)
 
     def comparable(self, weight: PrunableWeight, ranks: tf.Tensor) -> tf.Tensor:
         """Returns ranks that are alike in all layers, in units of what `first_scores` begins with."""
         return ranks * math.sqrt(fan_in(weight))
 
     def masks(
-        self, weights: list[PrunableWeight], scores: list[tf.Tensor], keep: int, structure: str, seeds: list[Any]
+        self,
+        weights: list[PrunableWeight],
+        scores: list[tf.Tensor],
+        keep: int,
+        structure: str,
+        seeds: list[Any],
+        guess: Any = None,
     ) -> list[tf.Tensor]:
-        """Returns the boolean masks of weights that compete for one budget, `keep` kept in all.
+        """Returns the masks, 1 = kept, of weights that compete for one budget, `keep` kept in all.
 
         Args:
             weights: the weights, in model order; equal ranks keep the earlier one.
@@ -87,11 +102,13 @@ class Rule(abc.ABC):
             keep: number of weights to keep.
             structure: a spelling that `structures.get` knows.
             seeds: for each, as in `rank`.
+            guess: see `mask`.
         """
         ranks = [self.comparable(w, self.rank(s, seed)) for w, s, seed in zip(weights, scores, seeds, strict=True)]
         if structure == "unstructured":
             flat = [tf.concat([tf.reshape(part, [-1]) for part in parts], 0) for parts in (ranks, scores)]
-            chosen = tf.split(largest(flat[0], self.count(flat[1], keep)), [math.prod(w.shape) for w in weights])
+            chosen = _highest(flat[0], self.count(flat[1], keep), guess)
+            chosen = tf.split(chosen, [math.prod(w.shape) for w in weights])
             return [tf.reshape(part, weight.shape) for part, weight in zip(chosen, weights, strict=True)]
         pattern, named = structures.get(structure), {str(i): weight for i, weight in enumerate(weights)}
 
@@ -99,7 +116,10 @@ class Rule(abc.ABC):
             return list(pattern.choose(named, dict(zip(named, ranks, strict=True)), keep).values())
 
         chosen = tf.numpy_function(choose, ranks, [tf.bool] * len(weights))
-        return [tf.ensure_shape(mask, weight.shape) for mask, weight in zip(chosen, weights, strict=True)]
+        return [
+            tf.cast(tf.ensure_shape(mask, weight.shape), tf.float32)
+            for mask, weight in zip(chosen, weights, strict=True)
+        ]
 
     def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
         """Returns scores that mean `mask`, from those that `first_scores` gave: all kept ranks are above all others."""
@@ -124,6 +144,15 @@ class Rule(abc.ABC):
     def from_config(cls, config: dict[str, Any]) -> Rule:
         """Returns the rule of these arguments."""
         return cls(**config)
+
+
+def _highest(ranks: tf.Tensor, count: Any, guess: Any) -> tf.Tensor:
+    """The mask of the `count` highest ranks."""
+    if guess is None:
+        return tf.cast(largest(ranks, count), tf.float32)
+    mask, following = largest_near(ranks, count, tf.convert_to_tensor(guess.value))
+    guess.assign(following)
+    return mask
 
 
 def fan_in(weight: PrunableWeight) -> int:
