@@ -138,7 +138,7 @@ def from_flags(kind: type[Config], values: flags.FlagValues = flags.FLAGS) -> Co
         ValueError: a value is not one of its field's choices, or no number where numbers are listed.
     """
     types = typing.get_type_hints(kind)
-    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in _flags_of(kind)})  # type: ignore[arg-type]
+    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in _flags_of(kind)})
     check_choices(config)
     return config
 
