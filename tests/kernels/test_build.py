@@ -141,6 +141,20 @@ def test_two_builds_at_once_compile_once(cache, compiler):
     assert len(found) == 4 and len(set(found)) == 1 and runs(log) == UNITS
 
 
+def test_two_processes_that_build_at_once_compile_once(cache, compiler, tmp_path):
+    """Each says when it has imported what it needs; only then do both go on."""
+    log = compiler()
+    program = "from tf_pai.kernels import build; print('ready', flush=True); input(); print(build.build())"
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-c", program], **options) for _ in range(2)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = {process.communicate()[0] for process in processes}
+    assert len(said) == 1 and said.pop().strip().endswith(".so") and runs(log) == UNITS
+
+
 def test_a_build_that_was_killed_leaves_nothing_in_use(cache, compiler, tmp_path):
     """The compiler says through one pipe that it runs, and waits on another; then its parent is killed."""
     running, go = tmp_path / "running", tmp_path / "go"

@@ -57,7 +57,7 @@ def test_matmul_is_the_dense_one(batch, inputs, outputs, density, relu, seed):
 
 @few
 @given(
-    batch=st.sampled_from([1, 7, 20, 60]),
+    batch=st.sampled_from([1, 7, 20, 60, 128]),
     size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     channels=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     window=st.sampled_from([(1, 1), (3, 3), (5, 5), (2, 4), (7, 1)]),
@@ -192,6 +192,19 @@ def test_results_are_bitwise_repeatable(batch):
     for _ in range(5):
         for a, b in zip(first, once(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "base"])
+def test_every_instruction_set_on_random_layers(isa):
+    """The property tests above, in a process whose kernels run on other instructions."""
+    tests = [f"{__file__}::{name}" for name in ("test_matmul_is_the_dense_one", "test_conv_is_the_dense_one")]
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        env={**os.environ, "TF_PAI_ISA": isa},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0 and "2 passed" in answer.stdout, answer.stdout[-2000:]
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "base"])
