@@ -112,3 +112,22 @@ def test_serves_several_threads(tmp_path):
     for thread in threads:
         thread.join()
     assert all(np.array_equal(y, outputs(model, x)) for ys in found.values() for y in ys) and len(found) == 4
+
+
+def test_batch_norm_is_stored_as_scale_and_shift_and_gives_the_same_outputs(tmp_path):
+    model = pruned(convnet())
+    report = tf_pai.export_saved_model(model, tmp_path / "out")
+    constant = {name for name, encoding in report.encodings.items() if encoding == "constant"}
+    assert constant == {"norm/moving_mean", "norm/moving_variance"} and report.max_difference == 0
+
+
+def test_batch_norm_without_scale_keeps_its_vectors(tmp_path):
+    layers = keras.layers
+    stack = [keras.Input((64,)), layers.Dense(80), layers.BatchNormalization(scale=False, name="norm"), layers.Dense(4)]
+    model = pruned(keras.Sequential(stack))
+    rng = np.random.default_rng(0)
+    for variable in model.get_layer("norm").variables:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    report = tf_pai.export_saved_model(model, tmp_path / "out")
+    assert report.relative_difference <= 1e-5
+    assert not [name for name, encoding in report.encodings.items() if "norm" in name and encoding == "constant"]

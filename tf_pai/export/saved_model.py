@@ -35,8 +35,9 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike, form: str 
         folder: a new folder.
         form: "plain" keeps each weight once, zeros included (Keras' own `model.export` keeps it twice).
             "compressed" keeps the values that are not zero, and of each weight one bit, or of each kept value one
-            byte, whichever is less; they are unpacked once, when the SavedModel is loaded, and it runs as fast as the
-            plain one. TFLite does not convert it: see `export_tflite`.
+            byte, whichever is less, and BatchNorm as the scale and shift that it amounts to; they are unpacked once,
+            when the SavedModel is loaded, and it runs as fast as the plain one. TFLite does not convert it: see
+            `export_tflite`.
 
     Returns:
         What the folder weighs against the plain form, how each weight is stored, and how fast both run.
@@ -131,7 +132,7 @@ def _tensors(model: keras.Model, served: Served) -> list[Tensor]:
     for path, (_, value) in weight_values(model).items():
         density = float(np.count_nonzero(value)) / max(1, value.size)
         form = served.encodings.get(path, "dense")
-        stored = {"dense": value.nbytes, "bits": value.nbytes * density + value.size / 8}
+        stored = {"dense": value.nbytes, "bits": value.nbytes * density + value.size / 8, "constant": value.itemsize}
         count = int(stored.get(form, np.count_nonzero(value) * 5))
         found.append(Tensor(path, value.shape, density, form, count, value.nbytes))
     return sorted(found, key=lambda tensor: -tensor.bytes_dense)

@@ -54,7 +54,8 @@ class Served(tf.Module):
     def __init__(self, model: keras.Model):
         super().__init__()
         weights = weight_values(model)
-        self._store({path: value for path, (_, value) in weights.items()})
+        self.order = list(weights)
+        self._store(self._values(model, weights))
         variables = [variable for variable, _ in weights.values()]
         specs = _named_specs(model)
 
@@ -65,6 +66,10 @@ class Served(tf.Module):
 
         self.serve = tf.function(run, input_signature=[specs])
         self.signature = _signature(self.serve.get_concrete_function(), specs)  # the one that is saved: no second trace
+
+    def _values(self, model: keras.Model, weights: dict[str, tuple[keras.Variable, np.ndarray]]) -> dict[str, Any]:
+        """Returns {path: what is stored of a weight}."""
+        return {path: value for path, (_, value) in weights.items()}
 
     def _store(self, values: dict[str, np.ndarray]) -> None:
         """Keeps each weight as a variable."""
@@ -81,9 +86,19 @@ class Served(tf.Module):
 
 
 class CompressedServed(Served):
-    """The same, from kept values and positions, which are unpacked once when the SavedModel is loaded."""
+    """The same, from kept values and positions, which are unpacked once when the SavedModel is loaded.
+
+    BatchNorm's four vectors become two, and what is the same value all over is kept once.
+    """
+
+    def _values(self, model: keras.Model, weights: dict[str, tuple[keras.Variable, np.ndarray]]) -> dict[str, Any]:
+        folded = _folded_batch_norms(model, {id(variable): value for variable, value in weights.values()})
+        return {path: folded.get(id(variable), value) for path, (variable, value) in weights.items()}
 
     def _store(self, values: dict[str, np.ndarray]) -> None:
+        self.constants = {path: value.flat[0] for path, value in values.items() if _is_constant(value)}
+        self.constant_shapes = {path: values[path].shape for path in self.constants}
+        values = {path: value for path, value in values.items() if path not in self.constants}
         floats = {path: value for path, value in values.items() if value.dtype == np.float32}
         large = {path: value for path, value in floats.items() if value.size >= _SMALL}
         small = {path: value for path, value in floats.items() if path not in large}
@@ -93,9 +108,9 @@ class CompressedServed(Served):
         vector = np.concatenate([np.zeros(0, np.float32), *(value.ravel() for value in small.values())])
         self.unpacking = _Unpacking({**large, _THE_SMALL: vector})
         self.stored = self.unpacking.variables()  # TensorFlow looks for variables in attributes of modules only
-        self.encodings = {path: self.unpacking.encodings[path if path in large else _THE_SMALL] for path in floats}
-        places = {path: i for i, path in enumerate([*large, *small, *others])}
-        self.places = [places[path] for path in values]
+        stored = {path: self.unpacking.encodings[path if path in large else _THE_SMALL] for path in floats}
+        self.encodings = {**stored, **dict.fromkeys(self.constants, "constant")}
+        self.known = [*large, *small, *others]
 
     def _tensors(self) -> list[tf.Tensor]:
         *large, small = self.unpacking.tensors()
@@ -105,7 +120,35 @@ class CompressedServed(Served):
             part if len(shape) == 1 else tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)
         ]
         known = [*large, *parts, *(variable.value() for variable in self.others)]
-        return [known[place] for place in self.places]
+        filled = {path: tf.fill(self.constant_shapes[path], value) for path, value in self.constants.items()}
+        found = {**dict(zip(self.known, known, strict=True)), **filled}
+        return [found[path] for path in self.order]
+
+
+def _is_constant(value: np.ndarray) -> bool:
+    return value.size > 1 and value.dtype == np.float32 and bool(np.all(value == value.flat[0]))
+
+
+def _folded_batch_norms(model: keras.Model, values: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Returns {id of a BatchNorm's variable: value} of the same function, with the mean 0 and the variance 1 - epsilon.
+
+    In inference, BatchNorm is x * inverse + (beta - mean * inverse), with inverse = gamma / sqrt(variance + epsilon).
+    It is computed here as TensorFlow computes it, so that the outputs are the same.
+    """
+    folded: dict[int, np.ndarray] = {}
+    for layer in model._flatten_layers(include_self=False):
+        if type(layer) is not keras.layers.BatchNormalization or not (layer.scale and layer.center):
+            continue
+        names = [id(v) for v in (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)]
+        if not all(name in values for name in names):
+            continue
+        gamma, beta, mean, variance = (tf.constant(values[name], tf.float32) for name in names)
+        inverse = tf.math.rsqrt(variance + layer.epsilon) * gamma
+        found = [inverse, beta - mean * inverse, tf.zeros_like(mean), tf.fill(mean.shape, 1 - layer.epsilon)]
+        arrays = [np.asarray(array, np.float32) for array in found]
+        if all(np.isfinite(array).all() for array in arrays):
+            folded |= dict(zip(names, arrays, strict=True))
+    return folded
 
 
 class _Unpacking(tf.saved_model.experimental.TrackableResource):
