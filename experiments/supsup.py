@@ -41,6 +41,8 @@ class SupSup:
     dataset: str = setting("mnist", "What is permuted.", dataset_names)
     data_dir: str = setting("", "Folder with the data set; default: TFDS' own, with download.", names_run=False)
     k: float = setting(0.5, "Fraction of the weights that a task keeps.")
+    outputs: int = setting(100, "Outputs of the network; those beyond the classes are never right, and tell tasks apart.")
+    normalize: bool = setting(True, "Put normalization before each rectifier; without it, no task is inferred.")
     epochs: int = setting(3, "Passes over a task's training data.")
     batch_size: int = setting(128, "Examples per batch, in training and when a task is inferred.")
     lr: float = setting(0.1, "Learning rate at a task's first step; a cosine takes it to 0.")
@@ -79,7 +81,9 @@ def main(config: SupSup) -> None:
 
 def network(config: SupSup, data: datasets.Dataset, examples: int) -> keras.Model:
     """Returns the one network, whose scores are trained."""
-    model = networks.build(config.network, input_shape=data.input_shape, classes=data.classes, seed=config.seed)
+    outputs = max(config.outputs, data.classes)
+    model = networks.build(config.network, input_shape=data.input_shape, classes=outputs, seed=config.seed)
+    model = normalized(model) if config.normalize else model
     steps = -(-examples // config.batch_size) * config.epochs
     optimizer = build_optimizer("sgd", config.lr, "cosine", steps, momentum=0.9)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -87,6 +91,22 @@ def network(config: SupSup, data: datasets.Dataset, examples: int) -> keras.Mode
     selected = tf_pai.select_subnet(model, rule, 1 - config.k, seed=config.seed)
     selected.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=16)
     return selected
+
+
+def normalized(model: keras.Model) -> keras.Model:
+    """Returns a chain of layers with normalization, without scale and shift, before each rectifier that has none."""
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        return model
+    inputs = x = keras.Input(model.input_shape[1:])
+    for layer in model.layers[1:]:
+        settings = layer.get_config()
+        if settings.get("activation") != "relu":
+            x = type(layer).from_config(settings)(x)
+            continue
+        x = type(layer).from_config({**settings, "activation": "linear"})(x)
+        x = keras.layers.BatchNormalization(scale=False, center=False, name=f"{layer.name}_norm")(x)
+        x = keras.layers.ReLU(name=f"{layer.name}_relu")(x)
+    return keras.Model(inputs, x, name=model.name)
 
 
 def permuted(config: SupSup, images: np.ndarray, task: int) -> np.ndarray:

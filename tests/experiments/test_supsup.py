@@ -9,7 +9,7 @@ from experiments.supsup import SupSup
 
 
 def test_tasks_are_learned_inferred_and_resumed(tmp_path, capsys):
-    small = {"dataset": "digits", "epochs": 6, "batch_size": 32, "batches": 2, "runs": str(tmp_path)}
+    small = {"dataset": "digits", "epochs": 6, "batch_size": 32, "batches": 2, "outputs": 20, "runs": str(tmp_path)}
     supsup.main(SupSup(tasks=1, **small))
     supsup.main(SupSup(tasks=2, **small))
     out = capsys.readouterr().out
@@ -17,7 +17,7 @@ def test_tasks_are_learned_inferred_and_resumed(tmp_path, capsys):
     assert "the same as before the first task" in out and max(map(len, out.splitlines())) <= 80
     (file,) = tmp_path.glob("*/figures.json")
     figures = json.loads(file.read_text())
-    assert figures["bytes_per_task"] == (64 * 300 + 300 * 100 + 100 * 10 + 7) // 8
+    assert figures["bytes_per_task"] == (64 * 300 + 300 * 100 + 100 * 20) // 8 + 4 * 2 * (300 + 100)
     assert min(figures["given"]) > 0.7 and figures["one_shot"]["right"] >= 0.5
     assert figures["sha256_before"] == figures["sha256_after"]
 

@@ -47,7 +47,9 @@ class SupSup(Hidden):
 class Supermasks:
     """The masks of many tasks on one network, one bit per weight and task; weights and scores are not kept.
 
-    Moving statistics, as BatchNormalization has, are measured on a task, and kept with it.
+    Moving statistics, as BatchNormalization has, are measured on a task, and kept with it. To infer a task, those of the
+    batch are taken. A network of many tasks needs normalization for that: the mean of many masks is that of no task, and
+    what all inputs have in common, not the task, decides its outputs.
 
     Args:
         model: what `select_subnet` returned.
@@ -66,7 +68,8 @@ class Supermasks:
         (['first', 'second'], 4)
 
     Reference: Wortsman et al. 2020, "Supermasks in superposition", sections 3.1-3.3.
-    Differs from the paper in: inference looks at the entropy of the outputs only, not at superfluous neurons.
+    Differs from the paper in: inference looks at the entropy of the outputs only, not at superfluous neurons; it takes a
+    batch, of which normalization takes the statistics.
     """
 
     def __init__(self, model: keras.Model):
@@ -81,6 +84,7 @@ class Supermasks:
         frozen = {id(variable) for layer in prunable_layers(model).values() for variable in layer.frozen}
         self._measured = [v for v in weights_of(model).values() if id(v) not in frozen and "float" in v.dtype]
         self._unmeasured = [v.numpy() for v in self._measured]
+        self._statistics_of_batch = bool(self._measured) and not any(layer.rule.draws for layer in self._layers)
         self._sizes = [int(np.prod(mask.shape)) for mask in self._masks]
         self._bits: dict[str, np.ndarray] = {}
         self._statistics: dict[str, np.ndarray] = {}
@@ -163,8 +167,8 @@ class Supermasks:
         masks = [value for _, value in superposed[: len(self._masks)]]
         with tf.GradientTape() as tape:
             tape.watch(masks)
-            with ReadAs(superposed):
-                entropy = _entropy(self._model, x)
+            with ReadAs(superposed, write_through=False):
+                entropy = _entropy(self._model, x, self._statistics_of_batch)
         gradient = np.concatenate([g.numpy().ravel() for g in tape.gradient(entropy, masks)])
         return np.concatenate([-(bits.astype("float32") @ gradient) for bits in self._in_parts(names)])
 
@@ -210,8 +214,8 @@ class Supermasks:
         self._statistics |= {str(name): values for name, values in zip(names, statistics, strict=True)}
 
 
-def _entropy(model: keras.Model, x: Any) -> tf.Tensor:
+def _entropy(model: keras.Model, x: Any, training: bool) -> tf.Tensor:
     """Mean entropy of the outputs' distribution over classes."""
-    outputs = tf.cast(model(x, training=False), tf.float32)
+    outputs = tf.cast(model(x, training=training), tf.float32)
     p = outputs if output_activation(model) == "softmax" else tf.nn.softmax(outputs)
     return -tf.reduce_mean(tf.reduce_sum(p * tf.math.log(p + TINY), -1))
