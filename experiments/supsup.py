@@ -41,7 +41,7 @@ class SupSup:
     dataset: str = setting("mnist", "What is permuted.", dataset_names)
     data_dir: str = setting("", "Folder with the data set; default: TFDS' own, with download.", names_run=False)
     k: float = setting(0.5, "Fraction of the weights that a task keeps.")
-    outputs: int = setting(100, "Outputs of the network; those beyond the classes are never right, and tell tasks apart.")
+    outputs: int = setting(100, "Outputs; those beyond the classes are never right, and tell tasks apart.")
     normalize: bool = setting(True, "Put normalization before each rectifier; without it, no task is inferred.")
     epochs: int = setting(3, "Passes over a task's training data.")
     batch_size: int = setting(128, "Examples per batch, in training and when a task is inferred.")

@@ -47,9 +47,8 @@ class SupSup(Hidden):
 class Supermasks:
     """The masks of many tasks on one network, one bit per weight and task; weights and scores are not kept.
 
-    Moving statistics, as BatchNormalization has, are measured on a task, and kept with it. To infer a task, those of the
-    batch are taken. A network of many tasks needs normalization for that: the mean of many masks is that of no task, and
-    what all inputs have in common, not the task, decides its outputs.
+    Moving statistics, as BatchNormalization has, are measured on a task, and kept with it. To infer a task, those of
+    the batch are taken. Without normalization, tasks could not be told apart where they are many.
 
     Args:
         model: what `select_subnet` returned.
@@ -68,8 +67,8 @@ class Supermasks:
         (['first', 'second'], 4)
 
     Reference: Wortsman et al. 2020, "Supermasks in superposition", sections 3.1-3.3.
-    Differs from the paper in: inference looks at the entropy of the outputs only, not at superfluous neurons; it takes a
-    batch, of which normalization takes the statistics.
+    Differs from the paper in: inference looks at the entropy of the outputs only, not at superfluous neurons;
+    normalization takes the statistics of the batch that the task is inferred from.
     """
 
     def __init__(self, model: keras.Model):
