@@ -2,7 +2,8 @@
 
   python -m experiments.early_bird --network=resnet_20 --width=0.25 --dataset=cifar10 --epochs=10
 
-The search stops where the ticket emerges; the step is given as a part of the whole training.
+The search stops where the ticket emerges; the step is given as a part of the whole training. Then the dead channels are
+cut out (tf_pai.shrink), and a training step of the smaller network is timed beside one of the dense network.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
@@ -18,6 +19,7 @@ from experiments.config import launch, setting
 from experiments.lottery import Shown
 from experiments.settings import Settings
 from experiments.table import show
+from experiments.timing import alternate, batches, median_ratio, spread
 from tf_pai.tickets import Ticket
 from tf_pai.tickets.early_bird import distance
 
@@ -30,6 +32,8 @@ class EarlyBird(Settings):
     sparsity: float = setting(0.3, "Fraction of the channels to remove.")
     every: str = setting("100it", "Steps or epochs between two drawings.")
     bits: tuple[float, ...] = setting((0.0, 8.0), "Bits of the weights while searching; 0: all of float32.")
+    timed_steps: int = setting(10, "Training steps per round of the timing.", names_run=False)
+    repeats: int = setting(5, "Repeats of the timing, of four rounds each, whose spread is shown.", names_run=False)
 
 
 def main(config: EarlyBird) -> None:
@@ -47,6 +51,22 @@ def main(config: EarlyBird) -> None:
         rows.append([f"{bits:g}" if bits else "float32", str(last["step"]), share, f"{ticket.density:.3f}", other])
     head = ["bits", "steps", "of training", "weights kept", "channels that differ"]
     show(f"{config.network}, {100 * config.sparsity:g} % of the channels removed, seed {config.seed}", head, rows)
+    ticket, _ = next(iter(tickets.values()))
+    ratio, share = step_ratio(config, ticket)
+    print(f"Training step of the shrunk network / dense, by the clock: {ratio}; it has {share:.3f} of the weights.")
+
+
+def step_ratio(config: EarlyBird, ticket: Ticket) -> tuple[str, float]:
+    """Returns shrunk / dense step with its spread over the repeats, and the fraction of the weights that is left."""
+    data = config.load_data()
+    dense, small = config.model_maker(data)(), tf_pai.shrink(ticket.model)
+    steps = batches(data.input_shape, config.batch_size, config.timed_steps)
+    actions = {
+        "dense": lambda: dense.fit(steps, verbose=0, shuffle=False),
+        "small": lambda: small.fit(steps, verbose=0, shuffle=False),
+    }
+    repeats = [median_ratio(alternate(actions, 4)[0], "small", "dense") for _ in range(config.repeats)]
+    return spread(repeats), small.count_params() / dense.count_params()
 
 
 def search(config: EarlyBird, bits: int) -> tuple[Ticket, int]:
