@@ -60,8 +60,8 @@ def test_papers_are_compared(tmp_path, capsys):
 
 def test_early_birds_of_two_precisions(tmp_path, capsys):
     config = early_bird.EarlyBird(
-        network="resnet_20", width=0.1, epochs=2, batch_size=360, deterministic=False, every="1it", timed_steps=1, repeats=1,
-        options=("distance=1.0", "window=2"), runs=str(tmp_path),
+        network="resnet_20", width=0.1, epochs=2, batch_size=360, deterministic=False, every="1it",
+        timed_steps=1, repeats=1, options=("distance=1.0", "window=2"), runs=str(tmp_path),
     )  # fmt: skip
     early_bird.main(config)
     out = capsys.readouterr().out
