@@ -52,8 +52,8 @@ def main(config: EarlyBird) -> None:
     head = ["bits", "steps", "of training", "weights kept", "channels that differ"]
     show(f"{config.network}, {100 * config.sparsity:g} % of the channels removed, seed {config.seed}", head, rows)
     ticket, _ = next(iter(tickets.values()))
-    ratio, share = step_ratio(config, ticket)
-    print(f"Training step of the shrunk network / dense, by the clock: {ratio}; it has {share:.3f} of the weights.")
+    ratio, left = step_ratio(config, ticket)
+    print(f"Training step of the shrunk network / dense, by the clock: {ratio}; it has {left:.3f} of the weights.")
 
 
 def step_ratio(config: EarlyBird, ticket: Ticket) -> tuple[str, float]:
