@@ -163,6 +163,7 @@ STAY_MASKED = {
     "it has groups, dilation or channels first": lambda: L.Conv2D(4, 3, groups=2),
     "its equation is no matrix product": lambda: L.EinsumDense("abcd,bde->abce", (6, 6, 3)),
     "its constraint needs the whole kernel": lambda: L.Dense(4, kernel_constraint=keras.constraints.MaxNorm(1.0)),
+    "its initializer needs the whole kernel": lambda: L.Dense(4, kernel_initializer="orthogonal"),
     "its regularizer may need the whole kernel": lambda: L.Dense(4, kernel_regularizer="orthogonal_regularizer"),
     "its weights are float64": lambda: L.Dense(4, dtype="float64"),
 }

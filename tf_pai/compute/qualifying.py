@@ -16,6 +16,7 @@ from tf_pai.layers import (
     SparseKernel,
     SparseMultiHeadAttention,
 )
+from tf_pai.layers.positions import NEED_THE_MATRIX
 from tf_pai.layers.sparse_attention import projections
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
@@ -61,6 +62,8 @@ def _why_not_kernel(inner: Any, mask: keras.Variable) -> str | None:
         return "its regularizer may need the whole kernel"
     if inner.kernel_constraint is not None and type(inner.kernel_constraint) is not keras.constraints.NonNeg:
         return "its constraint needs the whole kernel"
+    if isinstance(inner.kernel_initializer, NEED_THE_MATRIX):  # a clone of the sparse layer could not be initialized
+        return "its initializer needs the whole kernel"
     if inner._kernel.dtype != "float32":
         return f"its weights are {inner._kernel.dtype}"
     if not np.any(mask.numpy()):

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 SPREADS = ("uniform", "fan_in")
-_NEED_THE_MATRIX = (keras.initializers.Orthogonal, keras.initializers.Identity, keras.initializers.STFT)
+# What these draw for one weight depends on the others.
+NEED_THE_MATRIX = (keras.initializers.Orthogonal, keras.initializers.Identity, keras.initializers.STFT)
 
 
 def draw_positions(rows: int, cols: int, density: float, spread: str, seed: int | None = None) -> np.ndarray:
@@ -61,7 +62,7 @@ def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float,
         ValueError: an initializer of whole matrices.
     """
     initializer = keras.initializers.get(initializer)
-    if isinstance(initializer, _NEED_THE_MATRIX):
+    if isinstance(initializer, NEED_THE_MATRIX):
         name = type(initializer).__name__
         raise ValueError(
             f"{layer} initializes its kept weights only. Received: kernel_initializer={name}, which needs the whole "
