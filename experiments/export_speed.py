@@ -3,7 +3,8 @@
   python -m experiments.export_speed
 
 Two hidden layers of `units` from `units` inputs, and 10 outputs; random weights, blocks pruned by magnitude.
-Batch 1, the interpreter's one thread; runs of the two files alternate, and each round gives the ratio of their medians.
+Batch 1, as many threads as the interpreter takes by itself; runs of the two files alternate, and each round gives the
+ratio of their medians.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip

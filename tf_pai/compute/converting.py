@@ -43,8 +43,9 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
 
     Dense, Conv2D, EinsumDense and MultiHeadAttention layers whose kernels have masks are converted: a kernel becomes a
     vector of the kept values, and so do its optimizer slots. Layers that the native kernels do not compute (groups,
-    dilation, channels first, a constraint that needs the whole matrix, a mask on the bias) stay as they are. Beside
-    sparse layers, BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse convolution.
+    dilation, channels first, a constraint or initializer that needs the whole matrix, a mask on the bias) stay as
+    they are. Beside sparse layers, BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse
+    convolution.
     Without a C++ compiler nothing is converted, with one warning.
 
     Args:
