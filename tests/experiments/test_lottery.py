@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from experiments import early_bird, lottery, papers, sanity
+from experiments import early_bird, lottery, papers, rewinding, sanity
 from experiments.lottery import Lottery
 from experiments.papers import Papers
+from experiments.rewinding import Rewinding
 from experiments.sanity import Sanity
 
 SMALL = {"epochs": 1, "seeds": 2, "width": 0.1, "deterministic": False}
@@ -66,3 +67,13 @@ def test_early_birds_of_two_precisions(tmp_path, capsys):
     early_bird.main(config)
     out = capsys.readouterr().out
     assert "float32" in out and "33.3 %" in out and "shrunk network / dense" in out
+
+
+def test_rewound_tickets_beside_reset_ones(tmp_path, capsys):
+    config = Rewinding(**SMALL, rewind_to="1it", rounds=1, sparsity=0.5, runs=str(tmp_path))
+    rewinding.main(config)
+    out = capsys.readouterr().out
+    assert "rewound to 1it" in out and "0.5000" in out and "[" in out
+    assert {config.arm(step).one(0).folder for step in ("1it", "0it")} <= set(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="Received: --seeds=0"):
+        rewinding.main(Rewinding(seeds=0, runs=str(tmp_path)))
