@@ -1,6 +1,6 @@
 """Rewinding: tickets rewound to an early step beside tickets reset to the initialization, level by level, with seeds.
 
-  python -m experiments.rewinding --network=resnet_20 --dataset=cifar10 --width=0.25 --epochs=10 --rate=0.9 --sparsity=0.95
+  python -m experiments.rewinding --network=resnet_20 --dataset=cifar10 --width=0.25 --epochs=10 --rate=0.9
 
 Both searches prune alike, the largest trained weights of all layers, and differ only in the step that their tickets go
 back to. Each is a run of experiments.lottery in its own folder: a killed one goes on where it was.
@@ -25,6 +25,7 @@ class Rewinding(Lottery):
     """Searches that differ in their seed, and in where they go back to."""
 
     method: str = setting("lth_plus", "How tickets are found.", lambda: ["lth", "lth_plus"])
+    sparsity: float = setting(0.95, "Fraction of the weights that the tickets have lost, in [0, 1).")
     rewind_to: str = setting("1ep", "Step or epoch to rewind to, as 500it or 2ep; beside it stands 0it.")
     controls: tuple[str, ...] = setting((), "", is_flag=False)
     seeds: int = setting(3, "Number of searches of each kind, with seeds from --seed on.", names_run=False)
