@@ -4,7 +4,7 @@ import pytest
 
 import tf_pai
 from tests.callbacks.models import SETTINGS, data, method, mlp
-from tf_pai.callbacks import ACDC, DNS, DSR, MEST, SET, DeepR, GraNet, RigL, TopKAST
+from tf_pai.callbacks import ACDC, DNS, DSR, MEST, SET, SNFS, DeepR, GraNet, RigL, TopKAST
 
 RIGL = {"update_every": 2, "end_step": 8}
 
@@ -129,7 +129,7 @@ def test_sparse_compute_is_refused():
     model = tf_pai.to_sparse(mlp())
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"Received: a model that holds the kept ones only. Call tf_pai.to_dense"):
-        fit([RigL(**RIGL)], model)
+        fit([SNFS(**RIGL)], model)
 
 
 def test_a_loop_says_which_model_it_trains():

@@ -37,6 +37,7 @@ class DynamicMasks(MaskMover):
 
     Attributes:
         starts_dense: whether it accepts an unpruned model.
+        moves_sparse: whether it moves the kept weights of layers that hold no others, too.
         keeps_dense_weights: whether pruned weights keep their values, and learn, in the background.
         layerwise: whether every weight keeps the number of places it had.
         reads_gradient: whether its rules read the dense gradient of the current batch.
@@ -48,6 +49,7 @@ class DynamicMasks(MaskMover):
     """
 
     starts_dense = False
+    moves_sparse = False
     keeps_dense_weights = False
     layerwise = True
     reads_gradient = False

@@ -12,7 +12,7 @@ import keras
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
 from tf_pai.layers import SparseMask, held_masks, prunable_weights
-from tf_pai.masks import masked_weights, sparsity
+from tf_pai.masks import sparsity
 from tf_pai.records import record_of
 from tf_pai.registry import nearest
 
@@ -55,7 +55,8 @@ def check_model(callback: Any, model: Any) -> None:
             f"{name} moves single weights. Received: a model pruned with structure {structure}. "
             'Prune with structure="unstructured".'
         )
-    if any(isinstance(mask, SparseMask) for mask in held_masks(model).values()):
+    sparse = {path: mask for path, mask in held_masks(model).items() if isinstance(mask, SparseMask)}
+    if sparse and not callback.moves_sparse:
         raise ValueError(
             f"{name} moves masks of a model that has its pruned weights too. Received: a model that holds the "
             "kept ones only. Call tf_pai.to_dense(model), and compile again."
@@ -65,7 +66,7 @@ def check_model(callback: Any, model: Any) -> None:
             f"{name} keeps a model sparse that is so from the start. Received: an unpruned model. Call "
             'tf_pai.prune_at_init(model, "random", 0.9, distribution="erk") first.'
         )
-    masked = {path: variable for path, (variable, _) in masked_weights(model).items()}
+    masked = {path: mask.weight for path, mask in held_masks(model).items()}
     weights = masked or {path: weight.variable for path, weight in prunable_weights(model).items()}
     if not any(variable.trainable for variable in weights.values()):
         raise ValueError(

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_pai import distributions
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
-from tf_pai.callbacks.weights import MovingWeight
+from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.layers import participating
 from tf_pai.layers.inplace import wrap_in_place
 from tf_pai.masks import masked_weights

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import types
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks.weights import MovingWeight
+from tf_pai.callbacks.moving import MovingWeight, SparseMovingWeight
 from tf_pai.criteria.data import Batch
 from tf_pai.criteria.losses import find_loss
 from tf_pai.criteria.problem import Problem
@@ -25,7 +27,7 @@ class DenseGradients:
 
     def __init__(self, model: keras.Model, weights: list[MovingWeight]):
         chosen = {w.path: PrunableWeight(w.path, w.variable, w.layer, input_axis=-2, output_axis=-1) for w in weights}
-        self.problem = Problem(model, chosen)
+        self.problem, self.weights = Problem(model, chosen), weights
 
     def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
         """Returns {path: gradient}."""
@@ -39,7 +41,13 @@ class DenseGradients:
         return dict(zip(problem.paths, gradients, strict=True))
 
     def _gradients(self, x: Any, y: Any, sample_weight: Any, values: list[tf.Tensor]) -> list[tf.Tensor]:
-        return self.problem.gradient(Batch(x, y, sample_weight), values, training=True)
+        seen = types.SimpleNamespace(dense={})
+        with contextlib.ExitStack() as stack:
+            for weight in self.weights:
+                if isinstance(weight, SparseMovingWeight):
+                    stack.enter_context(weight.dense_backward(seen))
+            gradients = self.problem.gradient(Batch(x, y, sample_weight), values, training=True)
+        return [weight.dense_gradient(g, seen) for weight, g in zip(self.weights, gradients, strict=True)]
 
 
 def _as_tensor(value: Any) -> Any:

@@ -14,11 +14,12 @@ from tf_pai.callbacks import checks
 from tf_pai.callbacks.flops import training_tables
 from tf_pai.callbacks.gradients import DenseGradients
 from tf_pai.callbacks.history import MaskHistory
+from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.schedule import Periodic
 from tf_pai.callbacks.slots import counter_of
 from tf_pai.callbacks.training import TrainFunction
 from tf_pai.callbacks.updater import Updater
-from tf_pai.callbacks.weights import MovingWeight, moving_weights
+from tf_pai.callbacks.weights import moving_weights
 from tf_pai.records import remember_tables
 
 _owners: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()  # the callback set last

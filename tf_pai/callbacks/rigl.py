@@ -45,6 +45,7 @@ class RigL(DynamicMasks):
     Reference: Evci et al. 2020, "Rigging the lottery: making all tickets winners", algorithm 1.
     """
 
+    moves_sparse = True
     reads_gradient = True
 
     def __init__(self, *args: Any, train_on_update: bool = True, **kwargs: Any):

@@ -41,6 +41,8 @@ class SET(DynamicMasks):
     comparison runs it; the paper's own is update_every="1ep", decay="constant", end_step= the last epoch's start.
     """
 
+    moves_sparse = True
+
     def drop(self, state: WeightState) -> tf.Tensor:
         """Returns what survives of either sign."""
         return rules.drop_by_sign(state.value, state.alive, state.keep)

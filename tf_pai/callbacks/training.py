@@ -16,8 +16,8 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import reduce_per_replica
 
+from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.slots import counter_of, optimizers_of
-from tf_pai.callbacks.weights import MovingWeight
 from tf_pai.layers.projection import masked_gradient
 
 LOOK_AHEAD = 1000  # batches
@@ -141,7 +141,7 @@ class TrainFunction:
             with captured_gradients(model, updater.weights, self.callback.train_on_update) as captured:
 
                 def step(batch: Any) -> Any:
-                    captured.gradients = {}
+                    captured.gradients, captured.dense = {}, {}
                     return model.train_step(batch), captured.gradients
 
                 logs, gradients = strategy.run(step, args=(batch,))
@@ -167,17 +167,12 @@ def _check_captured(gradients: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def dense_backward(weights: list[MovingWeight]) -> Iterator[None]:
-    """Inside it, layers are traced with gradients that reach pruned weights."""
-    layers = {id(weight.layer): weight.layer for weight in weights}.values()
-    before = [(layer, layer.mask_gradients) for layer in layers]
-    try:
-        for layer, _ in before:
-            layer.mask_gradients = False
+def dense_backward(weights: list[MovingWeight], seen: Any) -> Iterator[None]:
+    """Inside it, layers are traced with gradients that reach pruned weights; those of sparse ones go to `seen`."""
+    with contextlib.ExitStack() as stack:
+        for weight in weights:
+            stack.enter_context(weight.dense_backward(seen))
         yield
-    finally:
-        for layer, value in before:
-            layer.mask_gradients = value
 
 
 @contextlib.contextmanager
@@ -191,7 +186,7 @@ def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: b
     """
     optimizer, captured = model.optimizer, threading.local()  # replicas are threads
     by_id = {id(weight.variable): weight for weight in weights}
-    masking = {id(w.variable) for w in weights if w.layer.mask_gradients and not _takes_dense_gradients(optimizer)}
+    masking = {id(w.variable) for w in weights if w.masks_gradient and not _takes_dense_gradients(optimizer)}
     apply = optimizer.apply
 
     def capture(grads: Any, trainable_variables: Any = None) -> None:
@@ -200,7 +195,7 @@ def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: b
         for i, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
             weight = by_id.get(id(variable))
             if weight is not None and gradient is not None:
-                captured.gradients[weight.path] = tf.convert_to_tensor(gradient)
+                captured.gradients[weight.path] = weight.dense_gradient(gradient, captured)
                 if id(variable) in masking:
                     grads[i] = masked_gradient(gradient, weight.mask.value)
         if train:
@@ -210,7 +205,7 @@ def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: b
                 counting._iterations.assign_add(1)
 
     own = vars(optimizer).get("apply")
-    with dense_backward(weights):
+    with dense_backward(weights, captured):
         vars(optimizer)["apply"] = capture
         try:
             yield captured

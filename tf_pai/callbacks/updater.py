@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks.weights import MovingWeight, WeightState
+from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.callbacks.weights import WeightState
 
 KEPT, BORN, EXPLORED = 0, 1, 2  # columns of what `Updater` returns
 
@@ -42,7 +43,7 @@ class Updater:
     ):
         self.method, self.weights, self.seed = method, weights, seed
         self.skips_as_a_whole = skips_as_a_whole
-        self.explored = [tf.Variable(weight.mask.numpy() != 0, trainable=False) for weight in weights]
+        self.explored = [tf.Variable(weight.alive(), trainable=False) for weight in weights]
         self._update, self._counts = _graph(self.update, eagerly), _graph(self._count, eagerly)
 
     def __call__(self, step: int, keep: list[int], total: list[int], gradients: Any = None) -> Any:
@@ -79,7 +80,7 @@ class Updater:
         if gradients is None:
             return None
         gradient = gradients.get(weight.path)  # none where the loss does not reach the weight
-        return tf.zeros_like(weight.variable.value) if gradient is None else tf.convert_to_tensor(gradient)
+        return tf.zeros(weight.shape, weight.variable.dtype) if gradient is None else tf.convert_to_tensor(gradient)
 
     def _move(self, state: WeightState, explored: tf.Variable, finite: tf.Tensor | None) -> tf.Tensor:
         new = self.method.select(state)
@@ -87,22 +88,14 @@ class Updater:
             finite = tf.reduce_all(tf.math.is_finite(state.gradient)) if finite is None else finite
             new = tf.where(finite, new, state.alive)
         born = new & ~state.alive
-        if not self.method.keeps_dense_weights:
+        if self.method.keeps_dense_weights:
+            state.weight.move(new, None, None)
+        else:
             value = tf.where(born, self.method.revived(state), state.value)
-            state.weight.variable.assign(tf.where(new, value, tf.zeros_like(value)))
-            if self.method.resets_slots:
-                self._reset_slots(state.weight, new, born)
-        state.weight.mask.assign(tf.cast(new, tf.float32))
+            state.weight.move(new, value, state.alive if self.method.resets_slots else None)
         ever = explored | new
         explored.assign(ever)
         return tf.stack([tf.math.count_nonzero(mask, dtype=tf.int32) for mask in (new, born, ever)])
-
-    def _reset_slots(self, weight: MovingWeight, new: tf.Tensor, born: tf.Tensor) -> None:
-        """Puts slots to what a new optimizer has where a weight comes to life, to zero where one is pruned."""
-        for slot in weight.slots:
-            value = tf.convert_to_tensor(slot.variable.value)
-            start = tf.cast(slot.initial, value.dtype)
-            slot.variable.assign(tf.where(born, start, tf.where(new, value, tf.zeros_like(value))))
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns the bits of what has ever been alive, by the weights' order: names differ between sessions."""
@@ -120,4 +113,4 @@ class Updater:
         return np.asarray(self._counts()).tolist()
 
     def _count(self) -> tf.Tensor:
-        return tf.stack([tf.math.count_nonzero(weight.mask.value, dtype=tf.int32) for weight in self.weights])
+        return tf.stack([weight.count() for weight in self.weights])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import zlib
 from typing import Any
 
@@ -11,37 +9,9 @@ import keras
 import tensorflow as tf
 
 from tf_pai.callbacks import rules
-from tf_pai.callbacks.slots import Slot, momentum_of, slots_of
-from tf_pai.layers import PrunableLayer, prunable_layers
-from tf_pai.masks import masked_weights
-
-
-@dataclasses.dataclass(frozen=True)
-class MovingWeight:
-    """A weight whose mask moves.
-
-    Attributes:
-        index: its place among the weights whose masks move; layer names may differ from one session to the next.
-        path: its path in the model.
-        variable: the weight.
-        mask: its mask, 1 = alive.
-        layer: the PrunableLayer that holds both.
-        inner: the weight's path inside that layer.
-        slots: what the optimizer holds for it.
-    """
-
-    index: int
-    path: str
-    variable: keras.Variable
-    mask: keras.Variable
-    layer: PrunableLayer
-    inner: str
-    slots: tuple[Slot, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of weights, alive or not."""
-        return math.prod(self.variable.shape)
+from tf_pai.callbacks.moving import MovingWeight, SparseMovingWeight
+from tf_pai.callbacks.slots import momentum_of, slots_of
+from tf_pai.layers import SparseMask, held_masks, prunable_layers
 
 
 def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeight]:
@@ -54,16 +24,20 @@ def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeig
         optimizer: a built optimizer, or None.
     """
     homes = {
-        id(mask): (layer, inner)
+        id(weight): (mask, layer, inner)
         for layer in prunable_layers(model).values()
-        for inner, (_, mask) in layer.pairs.items()
+        for inner, (weight, mask) in layer.pairs.items()
     }
     found: list[MovingWeight] = []
     initial: dict[int, dict[str, float]] = {}
-    for path, (variable, mask) in masked_weights(model).items():
-        if len(variable.shape) >= 2 and variable.trainable:
-            slots = () if optimizer is None else tuple(slots_of(optimizer, variable, initial))
-            found.append(MovingWeight(len(found), path, variable, mask, *homes[id(mask)], slots))
+    for path, held in held_masks(model).items():
+        weight = held.weight
+        if len(held.shape) >= 2 and weight.trainable:
+            slots = () if optimizer is None else tuple(slots_of(optimizer, weight, initial))
+            if isinstance(held, SparseMask):
+                found.append(SparseMovingWeight(len(found), path, weight, None, held.layer, "kernel", slots))
+            else:
+                found.append(MovingWeight(len(found), path, weight, *homes[id(weight)], slots))
     return found
 
 
@@ -86,8 +60,7 @@ class WeightState:
     def __init__(self, weight: MovingWeight, gradient: Any, step: Any, keep: Any, total: Any, seed: int):
         self.weight, self.gradient, self.step, self.keep, self.total = weight, gradient, step, keep, total
         self.seed = seed
-        self.value = tf.convert_to_tensor(weight.variable.value)
-        self.alive = tf.not_equal(tf.convert_to_tensor(weight.mask.value), 0)
+        self.value, self.alive = weight.value(), weight.alive()
 
     def magnitude(self) -> tf.Tensor:
         """Returns |w|."""

@@ -12,6 +12,7 @@ from keras.src.backend.common.variables import AutocastScope
 
 from tf_pai import kernels
 from tf_pai.kernels import SparseStructure
+from tf_pai.layers.movable import MovableKernel
 from tf_pai.layers.optimizers import optimizers_of
 from tf_pai.layers.positions import SPREADS, carried_over, checked_positions, draw_positions, initializer_of_kept
 from tf_pai.registry import nearest
@@ -21,7 +22,7 @@ OWN_OPTIONS = ("density", "distribution", "seed")
 NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
 
 
-class SparseKernel(keras.layers.Layer):
+class SparseKernel(MovableKernel, keras.layers.Layer):
     """Mixed into a Keras layer with a kernel, makes `kernel` a vector of the kept values, in row-major order.
 
     These are all that is trained of the kernel: gradients and optimizer slots have one entry for each. Where they are
@@ -165,15 +166,16 @@ class SparseKernel(keras.layers.Layer):
         structure = SparseStructure(self._structure_shape, *arrays)
         with AutocastScope(None):  # values and biases in float32, whatever the activations are
             values, bias = self._kernel.value, None if self.bias is None else self.bias.value
-        relu = self.activation is keras.activations.relu
-        outputs = self._compute(tf.cast(inputs, "float32"), values, structure, bias, relu)
+        relu = self.activation is keras.activations.relu and self.gradient_sink is None
+        inputs = tf.cast(inputs, "float32")
+        outputs = self._tapped(inputs, self._compute(inputs, values, structure, bias, relu))
         outputs = tf.cast(outputs, self.compute_dtype)
         return outputs if relu or self.activation is None else self.activation(outputs)
 
     def _call_densely(self, inputs: Any) -> tf.Tensor:
         with AutocastScope(None):
             dense = self._dense_tensor()
-        outputs = self._compute_densely(inputs, tf.cast(dense, self.compute_dtype))
+        outputs = self._tapped(inputs, self._compute_densely(inputs, tf.cast(dense, self.compute_dtype)))
         if self.bias is not None:
             outputs = outputs + tf.cast(self.bias.value, outputs.dtype)
         return outputs if self.activation is None else self.activation(outputs)
@@ -186,11 +188,8 @@ class SparseKernel(keras.layers.Layer):
 
     def _dense_tensor(self) -> tf.Tensor:
         """The dense kernel as a function of the kept values."""
-        rows, cols = self.matrix_shape
-        pointers = tf.cast(self._row_ptr.value, "int64")
-        row_of = tf.repeat(tf.range(rows, dtype="int64"), pointers[1:] - pointers[:-1])
-        flat = row_of * cols + tf.cast(self._col_idx.value, "int64")
-        dense = tf.scatter_nd(flat[:, None], self._kernel.value, tf.constant([rows * cols], "int64"))
+        size = tf.constant([int(np.prod(self.matrix_shape, dtype=np.int64))], "int64")
+        dense = tf.scatter_nd(self.flat_positions()[:, None], self._kernel.value, size)
         return tf.reshape(dense, self.kernel_shape)
 
     def _refuse_matrix_rules(self) -> None:

@@ -105,6 +105,15 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
     def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
         return self.convolution_op(inputs, kernel)
 
+    def _dense_gradient(self, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=list(self.kernel_shape),
+            out_backprop=dy,
+            strides=[1, *self.strides, 1],
+            padding=self.padding.upper(),
+        )
+
 
 def plain_convolution(layer: keras.layers.Conv2D) -> bool:
     """Tells whether the native kernels compute this convolution."""

@@ -1,0 +1,73 @@
+"""What dynamic masks need of a sparse kernel, in a graph: its dense gradient, and other places for its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_pai import kernels
+
+Sink = Callable[[tf.Tensor], None]
+
+
+class MovableKernel:
+    """Mixed into `SparseKernel`.
+
+    Attributes:
+        gradient_sink: where one is set, the backward pass calls it with the layer's gradient by all weights, kept or
+            not, in the dense kernel's shape.
+    """
+
+    gradient_sink: Sink | None = None
+
+    def flat_positions(self: Any) -> tf.Tensor:
+        """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising."""
+        rows, cols = self.matrix_shape
+        pointers = tf.cast(self._row_ptr.value, "int64")
+        row_of = tf.repeat(tf.range(rows, dtype="int64"), pointers[1:] - pointers[:-1])
+        return row_of * cols + tf.cast(self._col_idx.value, "int64")
+
+    def move(self: Any, flat: tf.Tensor, values: tf.Tensor) -> None:
+        """Puts the kept weights, as many as there are, to other places.
+
+        Args:
+            flat: rising row-major positions, int64 [nnz].
+            values: [nnz].
+        """
+
+        def arrays(flat: np.ndarray) -> list[np.ndarray]:
+            return list(kernels.from_flat(flat, self._structure_shape).arrays.values())
+
+        variables = self.structure_variables
+        made = tf.numpy_function(arrays, [flat], [variable.dtype for variable in variables])
+        for variable, array in zip(variables, made, strict=True):
+            variable.assign(tf.ensure_shape(array, variable.shape))
+        self._kernel.assign(values)
+
+    def _tapped(self: Any, inputs: Any, outputs: Any) -> Any:
+        """The outputs, before their activation; `gradient_sink` is called when they are differentiated."""
+        sink = self.gradient_sink
+        if sink is None:
+            return outputs
+        return _tapped(lambda dy: sink(self._dense_gradient(inputs, dy)), outputs)
+
+    def _dense_gradient(self: Any, inputs: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+        """dL/dw of the dense kernel, from the gradient by the layer's product."""
+        rows, cols = self.matrix_shape
+        gradient = kernels.dense_gradient(tf.reshape(inputs, [-1, rows]), tf.reshape(dy, [-1, cols]), 0, rows)
+        return tf.reshape(gradient, self.kernel_shape)
+
+
+def _tapped(tap: Sink, outputs: tf.Tensor) -> tf.Tensor:
+    @tf.custom_gradient
+    def same(outputs: tf.Tensor) -> Any:
+        def backward(dy: tf.Tensor) -> tf.Tensor:
+            tap(dy)
+            return dy
+
+        return tf.identity(outputs), backward
+
+    return same(outputs)
