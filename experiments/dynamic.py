@@ -1,7 +1,8 @@
 """Compares masks that move with one that does not: static ERK, SET, SNFS and RigL over densities, with seeds.
 
   python -m experiments.dynamic --dataset=mnist --epochs=6 --seeds=5
-  python -m experiments.dynamic --network=resnet_20 --dataset=cifar10 --epochs=10 --densities=0.05,0.02 --seeds=3
+  python -m experiments.dynamic --network=resnet_20 --dataset=cifar10 --epochs=10 --densities=0.05,0.02 --seeds=3 \
+      --methods=static,set,rigl --compute=sparse
 
 All begin with the same random masks, as ERK divides them. Each cell is a run of experiments.prune in its own folder: a
 killed comparison goes on where it was.
@@ -73,9 +74,8 @@ def main(config: Dynamic) -> None:
     rows = [[m, *(mean_and_deviation(accuracies[m, d]) for d in config.densities)] for m in config.methods]
     show(f"test accuracy in %, {config.seeds} seeds", head, rows)
     if config.seeds > 1 and len(config.methods) > 1:
-        pairs = [(b, a) for i, a in enumerate(config.methods) for b in config.methods[i + 1 :]]
-        rows = [[f"{b} - {a}", *(_difference(accuracies, b, a, d) for d in config.densities)] for b, a in pairs]
-        show("paired differences in points, with 95 % intervals", head, rows)
+        head = ["masks", "density", "points [95 % interval]"]
+        show("paired differences", head, differences(config, accuracies))
     print(f"Figures: {_file(config)}.csv and .json")
 
 
@@ -88,9 +88,15 @@ def _accuracies(config: Dynamic, results: list[dict[str, Any]]) -> dict[tuple[st
     return groups
 
 
-def _difference(accuracies: dict[tuple[str, float], list[float]], one: str, other: str, density: float) -> str:
-    pairs = zip(accuracies[one, density], accuracies[other, density], strict=True)
-    return interval([100 * (a - b) for a, b in pairs])
+def differences(config: Dynamic, accuracies: dict[tuple[str, float], list[float]]) -> list[list[str]]:
+    """Returns rows of (two methods, density, mean difference of their accuracies in points with its interval)."""
+    rows = []
+    for i, a in enumerate(config.methods):
+        for b in config.methods[i + 1 :]:
+            for d in config.densities:
+                points = [100 * (y - x) for x, y in zip(accuracies[a, d], accuracies[b, d], strict=True)]
+                rows.append([f"{b} - {a}", f"{d:g}", interval(points)])
+    return rows
 
 
 def interval(values: list[float]) -> str:

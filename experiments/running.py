@@ -92,7 +92,7 @@ def _dense(settings: Settings) -> dict[str, float]:
     """The accuracy of the dense network, trained in a folder of its own, which all methods share."""
     if not settings.train_dense or settings.method == "dense":
         return {}
-    own = {"distribution", "structure", "pruning_schedule", "min_keep", "options", "score_per_class"}
+    own = {"distribution", "structure", "pruning_schedule", "min_keep", "compute", "options", "score_per_class"}
     defaults: dict[str, Any] = {
         field.name: field.default for field in dataclasses.fields(Settings) if field.name in own
     }

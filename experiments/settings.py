@@ -11,6 +11,7 @@ import keras
 
 from experiments.config import digest, setting
 from tf_pai import datasets, list_methods, networks
+from tf_pai.compute import COMPUTE
 from tf_pai.training import OPTIMIZERS, SCHEDULES, build_optimizer
 
 
@@ -59,6 +60,7 @@ class Settings:
     structure: str = setting("", "What is pruned: unstructured, N:M, block:RxC, filter; default: the method's own.")
     pruning_schedule: str = setting("", "How: one_shot, iterative:ROUNDS; default: the method's own.")
     min_keep: int = setting(0, "Weights that no layer falls below.")
+    compute: str = setting("masked", "With masked dense weights, or with the kept ones only.", lambda: COMPUTE)
     options: tuple[str, ...] = setting((), "The method's other options: --options=rounds=3,finetune_epochs=2.")
     jit_compile: bool = setting(False, "Compile the training step with XLA.")
     steps_per_execution: int = setting(1, "Training steps per call of TensorFlow.")
@@ -128,6 +130,7 @@ class Settings:
             "structure": self.structure,
             "schedule": self.pruning_schedule,
             "min_keep": self.min_keep,
+            "compute": "" if self.compute == "masked" else self.compute,
         }
         return {name: value for name, value in named.items() if value} | dict(map(_option, self.options))
 

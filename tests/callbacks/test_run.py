@@ -53,3 +53,10 @@ def test_options_are_those_of_the_callback():
         callback_of("rigl", 0.9, 0, {"update_evry": 3})
     with pytest.raises(ValueError, match=r"Unknown option of 'deepr'. Received: momentum=3."):
         callback_of("deepr", 0.9, 0, {"momentum": 3})
+
+
+def test_sparse_compute_is_refused_where_pruned_weights_are_needed():
+    with pytest.raises(ValueError, match=r"SNFS moves masks of a model that has .* too. Received: compute='sparse'"):
+        RUNNERS.find("dynamic")(job("snfs", options={"compute": "sparse"}))
+    with pytest.raises(ValueError, match=r"compute is one of 'masked', .* Received: compute='sprse'"):
+        RUNNERS.find("dynamic")(job("rigl", options={"compute": "sprse"}))

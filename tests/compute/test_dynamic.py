@@ -59,7 +59,7 @@ def small(optimizer="adam", **compile_options):
     x = inputs = keras.Input((8, 8, 2))
     x = L.Conv2D(4, 3, padding="same", activation="relu", kernel_regularizer="l2", name="conv")(x)
     twice = L.Conv2D(4, 1, activation="relu", name="twice")
-    x = L.Conv2D(4, 3, groups=2, name="grouped")(twice(twice(x)))
+    x = L.Conv2D(4, 3, groups=2, use_bias=False, name="grouped")(twice(twice(x)))
     x = L.BatchNormalization(name="bn")(x)
     model = keras.Model(inputs, L.Dense(3, name="fc")(L.GlobalAveragePooling2D()(x)))
     model = pruned(model, 0.5)

@@ -75,6 +75,8 @@ def test_names_of_folders_do_not_drift():
     assert str(Settings().folder) == "runs/lenet_300_100-digits-snip-0.9-3806434b"
     grasp = Settings(method="grasp", sparsity=0.95, seed=3)
     assert grasp.folder.name.startswith("lenet_300_100-digits-grasp-0.95-")
+    assert dataclasses.replace(grasp, compute="masked").folder == grasp.folder
+    assert dataclasses.replace(grasp, compute="sparse").folder != grasp.folder
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ class RigL(DynamicMasks):
 
     The gradient is the dense one of the current batch. The fraction is alpha / 2 * (1 + cos(pi t / T_end)), until 75 %
     of the training. Weights that come to life are zero, and their optimizer slots are as new; one that is dropped and
-    grown again in the same update keeps its value.
+    grown again in the same update keeps its value. Sparse layers are moved in place; the dense gradient of each exists
+    in steps that update masks only.
 
     Args:
         train_on_update: whether a step that updates masks also trains. The authors' code replaces its update of the

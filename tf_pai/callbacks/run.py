@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tf_pai.callbacks.base import DynamicMasks
+from tf_pai.compute import check_compute
 from tf_pai.registry import METHODS, nearest
 from tf_pai.static import prune_at_init
 from tf_pai.training import RUNNERS, Job
@@ -58,16 +59,27 @@ def train_with_moving_masks(job: Job) -> keras.Model:
     """Trains with the job's method from random masks; one that starts dense from the dense model.
 
     Args:
-        job: its options are those of the callback, and `distribution`, which also divides the random masks over the
-            layers (default "erk").
+        job: its options are those of the callback, and of `prune_at_init` for the random masks: `distribution` (default
+            "erk") and `compute`.
+
+    Raises:
+        ValueError: an option that the callback does not take, or a `compute` that it does not work with.
     """
     options = dict(job.options)
     make: Any = METHODS.find(job.method).make
+    compute = options.pop("compute", "masked")
+    check_compute(compute)
+    if compute != "masked" and not make.moves_sparse:
+        raise ValueError(
+            f"{make.__name__} moves masks of a model that has its pruned weights too. Received: compute={compute!r}. "
+            'Leave compute="masked".'
+        )
     distribution = "erk" if make.starts_dense else options.pop("distribution", "erk")
     callback = callback_of(job.method, job.sparsity, job.seed, options)
     model = job.model()
     if not make.starts_dense:
-        model = prune_at_init(model, "random", job.sparsity, distribution=distribution, seed=job.seed, verbose=0)
+        choices: Any = {"distribution": distribution, "compute": compute, "seed": job.seed, "verbose": 0}
+        model = prune_at_init(model, "random", job.sparsity, **choices)
 
     def callbacks(stage: str) -> list[keras.callbacks.Callback]:
         return [callback, *([] if job.callbacks is None else job.callbacks(stage))]

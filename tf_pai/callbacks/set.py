@@ -23,7 +23,7 @@ class SET(DynamicMasks):
     """Every `update_every` steps, drops the smallest positive and largest negative weights, and grows at random.
 
     The same fraction of the positive as of the negative weights goes; as many come to life, at zero, anywhere in the
-    layer.
+    layer. Sparse layers are moved in place.
 
     Args:
         *args: see `DynamicMasks`.
