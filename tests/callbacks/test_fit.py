@@ -130,8 +130,9 @@ class TestWhatIsLeftBehind:
         model.fit(data(), verbose=0, callbacks=[callback])
         assert len(callback.history.updates) == 4
 
+    @pytest.mark.parametrize("is_first", [False, True])
     @pytest.mark.parametrize("name", ["RigL", "DeepR", "DNS"])
-    def test_the_best_weights_come_with_their_masks(self, name):
+    def test_the_best_weights_come_with_their_masks(self, name, is_first):
         callback = method(name)
         model, seen = model_for(callback), {}
 
@@ -140,7 +141,8 @@ class TestWhatIsLeftBehind:
 
         stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)
         watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
-        model.fit(data(), epochs=2, verbose=0, callbacks=[stop, watch, callback])
+        order = [callback, watch, stop] if is_first else [stop, watch, callback]
+        model.fit(data(), epochs=2, verbose=0, callbacks=order)
         assert stop.best_epoch == 0 and same(tf_pai.get_masks(model), seen[0])
         assert tf_pai.verify(model)
 

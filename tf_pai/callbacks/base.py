@@ -20,8 +20,9 @@ class DynamicMasks(MaskMover):
     `optimizer.iterations`; so a model that is loaded with its optimizer goes on where it was. All random numbers
     depend on nothing but the seed, the weight's place in the model and the step.
 
-    In `fit`, list it before callbacks that restore weights at the start (`BackupAndRestore`), and after those that
-    restore weights at the end (`EarlyStopping`): some methods keep more in the model while they run.
+    In `fit`, list it before callbacks that restore weights at the start (`BackupAndRestore`), and after those of your own
+    that restore weights at the end: some methods keep more in the model while they run. `EarlyStopping` may come
+    anywhere.
 
     Args:
         update_every: steps between two updates: an integer, or "500it", "2ep".

@@ -15,6 +15,7 @@ from tf_pai.callbacks.flops import training_tables
 from tf_pai.callbacks.gradients import DenseGradients
 from tf_pai.callbacks.history import MaskHistory
 from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.callbacks.restoring import wait_for_restoring
 from tf_pai.callbacks.schedule import Periodic
 from tf_pai.callbacks.slots import counter_of
 from tf_pai.callbacks.training import TrainFunction
@@ -94,7 +95,11 @@ class MaskMover(keras.callbacks.Callback):
             logs.update(self.history.epoch_logs())
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Leaves an ordinary pruned model."""
+        """Leaves an ordinary pruned model; last of all, where another callback puts weights of the training back."""
+        if not wait_for_restoring(self, self._end):
+            self._end()
+
+    def _end(self) -> None:
         if self._train_function is not None:
             self._train_function.remove()
             self._train_function = None
