@@ -20,8 +20,8 @@ class DynamicMasks(MaskMover):
     `optimizer.iterations`; so a model that is loaded with its optimizer goes on where it was. All random numbers
     depend on nothing but the seed, the weight's place in the model and the step.
 
-    In `fit`, list it before callbacks that restore weights at the start (`BackupAndRestore`), and after those of your own
-    that restore weights at the end: some methods keep more in the model while they run. `EarlyStopping` may come
+    In `fit`, list it before callbacks that restore weights at the start (`BackupAndRestore`), and after those of your
+    own that restore weights at the end: some methods keep more in the model while they run. `EarlyStopping` may come
     anywhere.
 
     Args:
