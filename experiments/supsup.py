@@ -26,7 +26,7 @@ from experiments.settings import dataset_names, network_names
 from experiments.table import mean_and_deviation, show
 from tf_pai import datasets, networks
 from tf_pai.files import write_whole
-from tf_pai.selection import Hidden, Supermasks
+from tf_pai.selection import Supermasks
 from tf_pai.training import build_optimizer
 
 SEARCHES = ("one_shot", "binary")
@@ -42,11 +42,10 @@ class SupSup:
     data_dir: str = setting("", "Folder with the data set; default: TFDS' own, with download.", names_run=False)
     k: float = setting(0.5, "Fraction of the weights that a task keeps.")
     outputs: int = setting(100, "Outputs; those beyond the classes are never right, and tell tasks apart.")
-    normalize: bool = setting(True, "Put normalization before each rectifier; without it, no task is inferred.")
     epochs: int = setting(3, "Passes over a task's training data.")
     batch_size: int = setting(128, "Examples per batch, in training and when a task is inferred.")
-    lr: float = setting(0.1, "Learning rate at a task's first step; a cosine takes it to 0.")
-    decay: float = setting(0.5e-4, "Factor of the sum of squares of the scores.")
+    lr: float = setting(1e-3, "RMSprop's learning rate at a task's first step; a cosine takes it to 0.")
+    images: int = setting(1, "Images of a batch that its task is inferred from.", names_run=False)
     batches: int = setting(10, "Batches of each task's test images whose task is inferred; 0 for all.", names_run=False)
     seed: int = setting(0, "Of weights, scores and permutations.")
     runs: str = setting("runs", "Folder for masks and figures.", names_run=False)
@@ -83,30 +82,13 @@ def network(config: SupSup, data: datasets.Dataset, examples: int) -> keras.Mode
     """Returns the one network, whose scores are trained."""
     outputs = max(config.outputs, data.classes)
     model = networks.build(config.network, input_shape=data.input_shape, classes=outputs, seed=config.seed)
-    model = normalized(model) if config.normalize else model
     steps = -(-examples // config.batch_size) * config.epochs
-    optimizer = build_optimizer("sgd", config.lr, "cosine", steps, momentum=0.9)
+    tiny = 1e-16  # below the squares of these gradients, as in the authors' code
+    optimizer = build_optimizer("rmsprop", config.lr, "cosine", steps, rho=0.99, epsilon=tiny)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    rule = Hidden(regularizer=keras.regularizers.L2(config.decay))
-    selected = tf_pai.select_subnet(model, rule, 1 - config.k, seed=config.seed)
+    selected = tf_pai.select_subnet(model, "supsup", 1 - config.k, seed=config.seed)
     selected.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=16)
     return selected
-
-
-def normalized(model: keras.Model) -> keras.Model:
-    """Returns a chain of layers with normalization, without scale and shift, before each rectifier that has none."""
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
-        return model
-    inputs = x = keras.Input(model.input_shape[1:])
-    for layer in model.layers[1:]:
-        settings = layer.get_config()
-        if settings.get("activation") != "relu":
-            x = type(layer).from_config(settings)(x)
-            continue
-        x = type(layer).from_config({**settings, "activation": "linear"})(x)
-        x = keras.layers.BatchNormalization(scale=False, center=False, name=f"{layer.name}_norm")(x)
-        x = keras.layers.ReLU(name=f"{layer.name}_relu")(x)
-    return keras.Model(inputs, x, name=model.name)
 
 
 def permuted(config: SupSup, images: np.ndarray, task: int) -> np.ndarray:
@@ -150,7 +132,7 @@ def infer(config: SupSup, model: keras.Model, masks: Supermasks, test: Any, sear
         for begin in batches[: config.batches or None]:
             x = images[begin : begin + config.batch_size]
             start = time.perf_counter()
-            name = masks.infer(x, search)
+            name = masks.infer(x[: config.images], search)
             seconds.append(time.perf_counter() - start)
             masks.use(name)
             right.append(name == f"task{task}")

@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.oracle.nets import golden
-from tf_pai.callbacks.rules import largest
 from tf_pai.layers import prunable_weights
-from tf_pai.selection import MASK_CRITERIA, Hidden, MultiPrize, mask_by
+from tf_pai.selection import MASK_CRITERIA, Hidden, MultiPrize, SupSup, mask_by
 
 FRACTIONS = ("0.5", "0.3", "0.1", "0.05", "0.7", "0.9")
 
@@ -19,13 +18,21 @@ def test_top_k_of_the_magnitudes(case, k):
     stored = golden("edgepopup_supsup_biprop.npz")
     scores, wanted = stored[f"{case}/scores"], stored[f"{case}/k{k}/mask"].astype(bool)
     # The authors prune int((1 - k) n), which may keep one more than round(k n); the count is theirs here.
-    mask = Hidden().rank(tf.constant(scores))
-    mask = largest(mask, int(stored[f"{case}/k{k}/kept"])).numpy()
+    mask = Hidden().mask(None, tf.constant(scores), int(stored[f"{case}/k{k}/kept"]), "unstructured").numpy() != 0
     if not stored[f"{case}/ties"]:
         assert np.array_equal(mask, wanted)
         assert np.array_equal(np.sign(scores) * mask, stored[f"{case}/k{k}/signed_mask"])
     assert mask.sum() == wanted.sum()
     assert sorted(np.abs(scores)[mask]) == sorted(np.abs(scores)[wanted])
+
+
+@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+def test_the_mask_of_supsup(case):
+    stored = golden("edgepopup_supsup_biprop.npz")
+    scores, wanted = stored[f"{case}/scores"], stored[f"{case}/fast_mask_ge0"].astype(bool)
+    # The authors keep what is not negative: the count is theirs here.
+    mask = SupSup().mask(None, tf.constant(scores), int(wanted.sum()), "unstructured").numpy() != 0
+    assert np.array_equal(mask, wanted)
 
 
 @pytest.mark.parametrize("k", ["0.5", "0.2"])

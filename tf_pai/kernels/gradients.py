@@ -45,3 +45,6 @@ def _no_second_order(op: Any, *_: Any) -> None:
         "The sparse kernels have no second-order gradient. Compute it on the dense weights: "
         "score before the model is converted, or convert it back with to_dense."
     )
+
+
+tf.no_gradient("TfPaiHighestNear")

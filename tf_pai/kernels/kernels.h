@@ -138,6 +138,22 @@ struct ConvBackwardBand {
   float* dvalues;  // in the order of the taps, added to
 };
 
+// Scores, as keys that are ordered integers, beside a range (low, high].
+struct Marking {
+  const float* scores;
+  bool magnitude;  // whether their magnitudes are compared
+  int64_t begin, end;
+  int32_t low, high;
+  float* mask;    // out: 1 above high, else 0
+  int64_t* near;  // out: which are in the range
+  int64_t near_limit;
+};
+
+struct Marked {
+  int64_t above;
+  int64_t near;  // may exceed near_limit
+};
+
 struct Kernels {
   int lanes;  // kLanes
 
@@ -152,6 +168,7 @@ struct Kernels {
   bool (*all_below)(const Indices&, int64_t begin, int64_t end, int64_t limit);
   bool (*gather)(const float* values, const int32_t* perm, int64_t n,
                  int64_t begin, int64_t end, float* out);
+  Marked (*mark_above)(const Marking&);
 };
 
 // Floats per vector of the widest instruction set that this machine has and

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernels.h"
+#include "threshold.h"
 
 #if TF_PAI_LANES == 4 || defined(__x86_64__)
 
@@ -41,11 +42,14 @@ namespace TF_PAI_NAME {
 #include "dense_tile.h"
 //
 #include "conv_tile.h"
+//
+#include "threshold_tile.h"
 
 const Kernels& Table() {
   static const Kernels table = {
       kLanes,     TransposeIn, DenseForward, DenseBackward, PackBand,
-      UnpackBand, ConvForward, ConvBackward, AllBelow,      Gather};
+      UnpackBand, ConvForward, ConvBackward, AllBelow,      Gather,
+      MarkAbove};
   return table;
 }
 

@@ -51,6 +51,7 @@ class Deconstruct(Rule):
     n / sum(b).
     """
 
+    magnitudes = False
     takes_structures = False
     draws = True
 

@@ -23,6 +23,7 @@ class Rule(abc.ABC):
         regularizer: Keras regularizer of the scores, e.g. `keras.regularizers.L2(0.5e-4)`; None for none.
     """
 
+    magnitudes = True  # whether |scores| are compared, rather than scores
     scales_weights = False  # whether the frozen weights are multiplied by 1/sqrt(k)
     takes_structures = True
     binary_activations = False  # whether sign(x) takes the place of rectifiers
@@ -38,14 +39,14 @@ class Rule(abc.ABC):
         return generator.uniform(-bound, bound, weight.shape).astype("float32")
 
     def rank(self, scores: tf.Tensor, seed: Any = (0, 0)) -> tf.Tensor:
-        """Returns what the highest are kept of.
+        """Returns what the highest are kept of or, with `magnitudes`, the highest magnitudes.
 
         Args:
             scores: tensor.
             seed: two integers that what is random in it depends on.
         """
         del seed
-        return tf.abs(scores)
+        return scores
 
     def count(self, scores: tf.Tensor, keep: int) -> Any:
         """Returns how many are kept."""
@@ -73,13 +74,14 @@ class Rule(abc.ABC):
         """
         ranks = self.rank(scores, seed)
         if structure == "unstructured":
-            return _highest(ranks, self.count(scores, keep), guess)
+            return self._highest(ranks, self.count(scores, keep), guess)
         pattern, path = structures.get(structure), weight.path
 
         def choose(rank: np.ndarray) -> np.ndarray:
             return pattern.choose({path: weight}, {path: rank}, keep)[path]
 
-        return tf.cast(tf.ensure_shape(tf.numpy_function(choose, [ranks], tf.bool), weight.shape), tf.float32)
+        chosen = tf.numpy_function(choose, self._compared([ranks]), tf.bool)
+        return tf.cast(tf.ensure_shape(chosen, weight.shape), tf.float32)
 
     def comparable(self, weight: PrunableWeight, ranks: tf.Tensor) -> tf.Tensor:
         """Returns ranks that are alike in all layers, in units of what `first_scores` begins with."""
@@ -107,7 +109,7 @@ class Rule(abc.ABC):
         ranks = [self.comparable(w, self.rank(s, seed)) for w, s, seed in zip(weights, scores, seeds, strict=True)]
         if structure == "unstructured":
             flat = [tf.concat([tf.reshape(part, [-1]) for part in parts], 0) for parts in (ranks, scores)]
-            chosen = _highest(flat[0], self.count(flat[1], keep), guess)
+            chosen = self._highest(flat[0], self.count(flat[1], keep), guess)
             chosen = tf.split(chosen, [math.prod(w.shape) for w in weights])
             return [tf.reshape(part, weight.shape) for part, weight in zip(chosen, weights, strict=True)]
         pattern, named = structures.get(structure), {str(i): weight for i, weight in enumerate(weights)}
@@ -115,11 +117,22 @@ class Rule(abc.ABC):
         def choose(*ranks: np.ndarray) -> list[np.ndarray]:
             return list(pattern.choose(named, dict(zip(named, ranks, strict=True)), keep).values())
 
-        chosen = tf.numpy_function(choose, ranks, [tf.bool] * len(weights))
+        chosen = tf.numpy_function(choose, self._compared(ranks), [tf.bool] * len(weights))
         return [
             tf.cast(tf.ensure_shape(mask, weight.shape), tf.float32)
             for mask, weight in zip(chosen, weights, strict=True)
         ]
+
+    def _highest(self, ranks: tf.Tensor, count: Any, guess: Any) -> tf.Tensor:
+        """The mask of the `count` highest ranks."""
+        if guess is None:
+            return tf.cast(largest(*self._compared([ranks]), count), tf.float32)
+        mask, following = largest_near(ranks, count, tf.convert_to_tensor(guess.value), self.magnitudes)
+        guess.assign(following)
+        return mask
+
+    def _compared(self, ranks: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [tf.abs(part) for part in ranks] if self.magnitudes else ranks
 
     def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
         """Returns scores that mean `mask`, from those that `first_scores` gave: all kept ranks are above all others."""
@@ -146,15 +159,6 @@ class Rule(abc.ABC):
         return cls(**config)
 
 
-def _highest(ranks: tf.Tensor, count: Any, guess: Any) -> tf.Tensor:
-    """The mask of the `count` highest ranks."""
-    if guess is None:
-        return tf.cast(largest(ranks, count), tf.float32)
-    mask, following = largest_near(ranks, count, tf.convert_to_tensor(guess.value))
-    guess.assign(following)
-    return mask
-
-
 def fan_in(weight: PrunableWeight) -> int:
     """Returns how many inputs each output of the weight sums over."""
     shape = weight.shape
@@ -163,17 +167,20 @@ def fan_in(weight: PrunableWeight) -> int:
     return math.prod(shape) // shape[weight.output_axis]
 
 
-def straight_through(forward: tf.Tensor, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Returns `forward`; to |scores|, and to `mask`, it has the gradient of w * mask.
+def straight_through(
+    forward: tf.Tensor, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, magnitudes: bool = True
+) -> tf.Tensor:
+    """Returns `forward`; to |scores| or, without `magnitudes`, to scores, and to `mask`, it has the gradient of w * mask.
 
-    With g the gradient of the loss in the effective weight: dL/ds = g * w * sign(s), for kept and pruned alike.
+    With g the gradient of the loss in the effective weight: dL/ds = g * w * sign(s), or g * w, for kept and pruned
+    alike.
     """
 
     @tf.custom_gradient
     def pass_through(scores: tf.Tensor, mask: tf.Tensor) -> Any:
         def gradient(g: Any) -> Any:
             to_mask = tf.convert_to_tensor(g) * w
-            return to_mask * tf.sign(scores), to_mask
+            return to_mask * tf.sign(scores) if magnitudes else to_mask, to_mask
 
         return tf.identity(forward), gradient
 

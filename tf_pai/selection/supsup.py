@@ -1,10 +1,11 @@
 """SupSup: one fixed network, and a supermask per task; a task that is not named is inferred from its inputs.
 
-what: single weights or any structure; how many: a fraction k of each layer; which: |score|; weights: frozen, shared.
+what: single weights or any structure; how many: a fraction k of each layer; which: score; weights: frozen, shared.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import zipfile
@@ -17,12 +18,12 @@ import tensorflow as tf
 
 from tf_pai.criteria.losses import output_activation
 from tf_pai.files import write_whole
-from tf_pai.layers import ReadAs, prunable_layers, weights_of
+from tf_pai.layers import PrunableWeight, ReadAs, prunable_layers, weights_of
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.masks import masked_weights
 from tf_pai.registry import nearest, register_method
-from tf_pai.selection.hidden import Hidden
 from tf_pai.selection.layer import ScoredLayer
+from tf_pai.selection.rule import Rule, fan_in, straight_through
 
 TINY = 1e-12  # keeps log(p) finite
 TOGETHER = 16  # tasks whose bits are unpacked at once
@@ -37,18 +38,52 @@ TOGETHER = 16  # tasks whose bits are unpacked at once
     table_row="",
 )
 @keras.saving.register_keras_serializable(PACKAGE)
-class SupSup(Hidden):
-    """The supermask of one task, found by edge-popup; `Supermasks` keeps one for each task.
+class SupSup(Rule):
+    """The supermask of one task: the k highest scores of a layer; dL/ds = dL/dw_eff * w. `Supermasks` keeps many.
 
-    Reference: Wortsman et al. 2020, "Supermasks in superposition", section 3.1.
+    Scores are compared with their signs: the magnitudes that edge-popup compares give masks whose tasks cannot be told
+    apart by a gradient.
+
+    Args:
+        scale: whether the weights are multiplied by 1/sqrt(k), which keeps the variance of the activations.
+        regularizer: see `Rule`.
+
+    Example:
+        >>> import keras, tf_pai
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> tf_pai.sparsity(tf_pai.select_subnet(model, "supsup", 0.5, seed=0))
+        0.5
+
+    Reference: Wortsman et al. 2020, "Supermasks in superposition", section 3.1; the authors' code for inferred tasks.
+    Differs from the paper in: exactly round(k * n) scores are kept; the code keeps those that are not negative, which
+    is about half of them; the scale 1/sqrt(k).
     """
+
+    magnitudes = False
+
+    def __init__(self, scale: bool = True, regularizer: Any = None):
+        super().__init__(regularizer)
+        self.scale = self.scales_weights = scale
+
+    def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
+        """Returns scores that mean `mask`: above 0 where it keeps."""
+        size = np.abs(scores) + 1 / math.sqrt(fan_in(weight))
+        return np.where(mask, size, -size).astype("float32")
+
+    def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        """Returns w * mask."""
+        return straight_through(w * tf.cast(mask, w.dtype), w, scores, mask, self.magnitudes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "scale": self.scale}
 
 
 class Supermasks:
     """The masks of many tasks on one network, one bit per weight and task; weights and scores are not kept.
 
     Moving statistics, as BatchNormalization has, are measured on a task, and kept with it. To infer a task, those of
-    the batch are taken. Without normalization, tasks could not be told apart where they are many.
+    the batch are taken.
 
     Args:
         model: what `select_subnet` returned.
@@ -140,7 +175,7 @@ class Supermasks:
         the entropy H of the outputs most: argmax(-dH/da).
 
         Args:
-            x: a batch of inputs of one task.
+            x: a batch of inputs of one task; one input is enough.
             search: "one_shot": one gradient decides; "binary": each gradient leaves the better half of the tasks.
 
         Raises:

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_pai import kernels
 from tf_pai.callbacks.rules import largest
 
 BYTES = {8: tf.int64, 4: tf.int32, 2: tf.int16, 1: tf.uint8}  # integers that so many booleans are read as at once
@@ -15,19 +16,21 @@ SPARE = 64.0  # scores on either side of the threshold that are looked through a
 SHRINK = 0.995  # of that range in each step that finds the threshold in it; it doubles where that fails
 
 
-def largest_near(scores: tf.Tensor, count: Any, guess: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def largest_near(
+    scores: tf.Tensor, count: Any, guess: tf.Tensor, magnitudes: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the mask of the `count` highest scores, as `largest` does, and the guess for the next step.
 
     Exact, whatever the guess: scores above high are counted, and of those in (low, high] the highest that are missing
-    are added. Where these are too few, or too many are there already, `largest` finds the mask. A step of an optimizer
-    moves the threshold past a few scores, so that two comparisons replace the search through all bits.
-
-    At most `SORTED` scores are sorted, and the guess stays what it is.
+    are added. Where these are too few, or too many are there already, a search through all finds the mask. A step of
+    an optimizer moves the threshold past a few scores, so that the search is not needed. The native kernels, where they
+    are available, do this in one pass.
 
     Args:
         scores: float32 tensor of known shape, without NaN.
         count: number or integer tensor, from 0 to the number of scores.
         guess: [2], low and high; zeros at first.
+        magnitudes: whether |scores| are compared.
 
     Returns:
         float32 mask of the scores' shape, 1 = kept, and the next guess.
@@ -37,7 +40,15 @@ def largest_near(scores: tf.Tensor, count: Any, guess: tf.Tensor) -> tuple[tf.Te
         >>> mask.numpy().tolist()
         [1.0, 0.0, 1.0, 0.0]
     """
-    size, count = scores.shape.num_elements(), tf.cast(count, tf.int32)
+    count = tf.cast(count, tf.int32)
+    if kernels.available():
+        return kernels.highest_near(scores, count, guess, magnitudes)
+    return _with_own_operations(tf.abs(scores) if magnitudes else scores, count, guess)
+
+
+def _with_own_operations(scores: tf.Tensor, count: tf.Tensor, guess: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same, with TensorFlow's own operations; at most `SORTED` scores are sorted, and the guess stays."""
+    size = scores.shape.num_elements()
     flat = tf.reshape(scores, [size])
     if size <= SORTED:
         return tf.reshape(_ones_at(tf.zeros([size]), tf.math.top_k(flat, count).indices), scores.shape), guess
