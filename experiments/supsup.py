@@ -58,6 +58,11 @@ class SupSup:
 
 def main(config: SupSup) -> None:
     """Learns what is missing, infers tasks, and prints and stores the figures."""
+    if config.tasks < 1 or config.images < 1 or not 0 < config.k <= 1:
+        raise ValueError(
+            "A run has a task, infers it from an image, and keeps k in (0, 1] of the weights. "
+            f"Received: tasks={config.tasks}, images={config.images}, k={config.k}."
+        )
     data = datasets.load(config.dataset, data_dir=config.data_dir or None, batch_size=config.batch_size, augment=False)
     train, test = data.arrays("train"), data.arrays("test")
     model = network(config, data, len(train[1]))

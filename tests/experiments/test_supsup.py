@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from experiments import supsup
 from experiments.supsup import SupSup
@@ -27,3 +28,9 @@ def test_a_permutation_moves_pixels_only():
     assert np.array_equal(supsup.permuted(SupSup(), images, 0), images)
     moved = supsup.permuted(SupSup(), images, 1)
     assert not np.array_equal(moved, images) and np.allclose(np.sort(moved.ravel()), np.sort(images.ravel()))
+
+
+@pytest.mark.parametrize("wrong", [{"tasks": 0}, {"images": 0}, {"k": 0.0}, {"k": 1.1}])
+def test_wrong_settings(wrong):
+    with pytest.raises(ValueError, match=r"keeps k in \(0, 1\] of the weights. Received: tasks="):
+        supsup.main(SupSup(**wrong))

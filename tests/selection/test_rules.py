@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_pai.layers import prunable_weights
-from tf_pai.selection import Deconstruct, Hidden, MultiPrize, act_on_pruned, mask_by
+from tf_pai.selection import Deconstruct, Hidden, MultiPrize, SupSup, act_on_pruned, mask_by
 
 
 def kernel(inputs=8, outputs=4):
@@ -32,6 +32,26 @@ def test_gradient_is_that_of_edge_popup(rule):
     to_w, to_s = tape.gradient(loss, [w, s])
     assert to_w is None
     assert np.allclose(to_s, x * w * tf.sign(s))
+
+
+def test_supsup_keeps_the_highest_scores_and_not_magnitudes():
+    """Scores [[-9, 1], [2, -1]]: the two highest are 2 and 1; the gradient is x * w, whatever a score's sign."""
+    s, w, x = tf.constant([[-9.0, 1.0], [2.0, -1.0]]), tf.constant([[2.0, 3.0], [5.0, 7.0]]), tf.constant([[1.0, -1.0]])
+    rule = SupSup()
+    mask = rule.mask(kernel(2, 2), s, 2, "unstructured")
+    assert mask.numpy().tolist() == [[0, 1], [1, 0]]
+    with tf.GradientTape() as tape:
+        tape.watch([s, mask])
+        loss = tf.reduce_sum(rule.effective(w, s, mask) * x)
+    assert [g.numpy().tolist() for g in tape.gradient(loss, [s, mask])] == 2 * [[[2, -3], [5, -7]]]
+
+
+@pytest.mark.parametrize("rule", [Hidden(), SupSup(), Deconstruct()])
+def test_scores_of_a_mask_mean_it(rule):
+    weight, rng = kernel(16, 8), np.random.default_rng(0)
+    mask = rng.random((16, 8)) < 0.3
+    scores = rule.scores_of(mask, weight, rule.first_scores(weight, 64, rng))
+    assert np.array_equal(rule.mask(weight, tf.constant(scores), int(mask.sum()), "unstructured") != 0, mask)
 
 
 def test_biprop_scales_the_signs_by_the_mean_magnitude_of_what_is_kept():

@@ -80,6 +80,8 @@ def test_errors(trained, tmp_path):
         tasks.use("task_1")
     with pytest.raises(ValueError, match=r"Received: search='one-shot'. Did you mean 'one_shot'"):
         tasks.infer(task(0)[0], "one-shot")
+    with pytest.raises(ValueError, match=r"from one input or more. Received: none"):
+        tasks.infer(task(0)[0][:0])
     with pytest.raises(ValueError, match="network with scores"):
         Supermasks(dense_net())
     (tmp_path / "other.npz").write_bytes(b"no archive")

@@ -32,7 +32,9 @@ def available() -> bool:
             except (build.BuildError, tf.errors.OpError, OSError) as error:
                 _reason = str(error)
                 warnings.warn(
-                    f"Sparse compute falls back to masked dense compute: {error}", RuntimeWarning, stacklevel=2
+                    f"Supermasks are found more slowly, and sparse compute falls back to masked dense compute: {error}",
+                    RuntimeWarning,
+                    stacklevel=2,
                 )
         return _loaded is not None
 

@@ -179,7 +179,7 @@ class Supermasks:
             search: "one_shot": one gradient decides; "binary": each gradient leaves the better half of the tasks.
 
         Raises:
-            ValueError: no task is stored, or `search` is neither.
+            ValueError: no task is stored, there is no input, or `search` is neither.
         """
         if search not in ("one_shot", "binary"):
             raise ValueError(
@@ -188,6 +188,8 @@ class Supermasks:
             )
         if not self._bits:
             raise ValueError("A task is inferred among stored ones. Received: none stored. Call store(name) first.")
+        if len(x) == 0:
+            raise ValueError("A task is inferred from one input or more. Received: none.")
         names = self.names
         while len(names) > 1:
             gain = self._gains(x, names)
