@@ -7,8 +7,8 @@ from tf_pai.kernels.growth import dense_gradient, largest_gradients
 from tf_pai.kernels.library import available, reason
 from tf_pai.kernels.norm import batch_norm
 from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
-from tf_pai.kernels.threshold import highest_near
 from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
+from tf_pai.kernels.threshold import highest_near
 
 __all__ = [
     "SparseStructure",

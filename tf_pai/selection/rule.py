@@ -126,7 +126,7 @@ class Rule(abc.ABC):
     def _highest(self, ranks: tf.Tensor, count: Any, guess: Any) -> tf.Tensor:
         """The mask of the `count` highest ranks."""
         if guess is None:
-            return tf.cast(largest(*self._compared([ranks]), count), tf.float32)
+            return tf.cast(largest(self._compared([ranks])[0], count), tf.float32)
         mask, following = largest_near(ranks, count, tf.convert_to_tensor(guess.value), self.magnitudes)
         guess.assign(following)
         return mask
@@ -170,10 +170,9 @@ def fan_in(weight: PrunableWeight) -> int:
 def straight_through(
     forward: tf.Tensor, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, magnitudes: bool = True
 ) -> tf.Tensor:
-    """Returns `forward`; to |scores| or, without `magnitudes`, to scores, and to `mask`, it has the gradient of w * mask.
+    """Returns `forward`; to |scores|, without `magnitudes` to scores, and to `mask`, it has the gradient of w * mask.
 
-    With g the gradient of the loss in the effective weight: dL/ds = g * w * sign(s), or g * w, for kept and pruned
-    alike.
+    With g the gradient of the loss in the effective weight: dL/ds = g * w * sign(s), or g * w, kept or pruned alike.
     """
 
     @tf.custom_gradient
