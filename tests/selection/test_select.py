@@ -62,7 +62,7 @@ def select(model, method="hidden", sparsity=0.5, optimizer=None, **options):
     return compiled(tf_pai.select_subnet(model, method, sparsity, **{"seed": 0, **options}), optimizer)
 
 
-METHODS = ["deconstruct", "hidden", "multi_prize"]  # supsup is hidden, and tested in test_supsup.py
+METHODS = ["deconstruct", "hidden", "multi_prize", "supsup"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -159,6 +159,16 @@ def test_batch_norm_keeps_its_scale_and_moves_its_statistics():
     norm = model.get_layer("norm")
     assert (norm.gamma.numpy() == 1).all() and (norm.moving_mean.numpy() != 0).any()
     assert [v.name for v in model.trainable_variables] == ["scores", "scores"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_subclassed_model_that_does_not_say_whether_it_trains(method):
+    model, (x, y) = Subclassed(), batch()
+    model(x)
+    model = select(model, method)
+    scores = [v.numpy() for v in model.trainable_variables]
+    model.fit(x, y, verbose=0)
+    assert all((v.numpy() != old).any() for v, old in zip(model.trainable_variables, scores, strict=True))
 
 
 def test_making_the_model_trainable_trains_no_weight():

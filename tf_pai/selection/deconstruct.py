@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_pai.layers import PrunableWeight
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.registry import register_method
-from tf_pai.selection.rule import Rule
+from tf_pai.selection.rule import Rule, straight_through
 
 CERTAIN = 17.0  # a logit whose probability is 1 - 4e-8, and beyond every logit(u) of a draw
 
@@ -35,6 +35,8 @@ class Deconstruct(Rule):
     Outside training b is the mask: one more draw, always with the same random numbers, of round(sum(sigmoid(s)))
     weights. So the sparsity asked for is that of the start; training changes it. Scores are logits, and move by several
     units: they need larger steps than weights do.
+
+    Only a layer that is told that it trains draws: the `call` of a subclassed model has to take `training`.
 
     Args:
         rescale: dynamic weight rescaling, the factor n / sum(b).
@@ -87,14 +89,14 @@ class Deconstruct(Rule):
 
     def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
         """Returns w * b * n / sum(b)."""
-        b = tf.cast(mask, w.dtype)
+        probability, b = tf.sigmoid(scores), tf.cast(mask, w.dtype)
         if seed is not None:
-            probability = tf.sigmoid(scores)
-            drawn = tf.cast(tf.random.stateless_uniform(tf.shape(scores), seed) < probability, w.dtype)
-            b = probability + tf.stop_gradient(drawn - probability)
-        if not self.rescale:
-            return w * b
-        return w * b * tf.stop_gradient(tf.math.divide_no_nan(tf.cast(tf.size(b), w.dtype), tf.reduce_sum(b)))
+            b = tf.cast(tf.random.stateless_uniform(tf.shape(scores), seed) < probability, w.dtype)
+        forward = w * b
+        if self.rescale:
+            factor = tf.math.divide_no_nan(tf.cast(tf.size(b), w.dtype), tf.reduce_sum(b))
+            forward, w = forward * factor, w * factor
+        return straight_through(forward, w, probability, mask, magnitudes=False)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

@@ -45,7 +45,6 @@ class SupSup(Rule):
     apart by a gradient.
 
     Args:
-        scale: whether the weights are multiplied by 1/sqrt(k), which keeps the variance of the activations.
         regularizer: see `Rule`.
 
     Example:
@@ -56,14 +55,10 @@ class SupSup(Rule):
 
     Reference: Wortsman et al. 2020, "Supermasks in superposition", section 3.1; the authors' code for inferred tasks.
     Differs from the paper in: exactly round(k * n) scores are kept; the code keeps those that are not negative, which
-    is about half of them; the scale 1/sqrt(k).
+    is about half of them.
     """
 
     magnitudes = False
-
-    def __init__(self, scale: bool = True, regularizer: Any = None):
-        super().__init__(regularizer)
-        self.scale = self.scales_weights = scale
 
     def scores_of(self, mask: np.ndarray, weight: PrunableWeight, scores: np.ndarray) -> np.ndarray:
         """Returns scores that mean `mask`: above 0 where it keeps."""
@@ -73,10 +68,6 @@ class SupSup(Rule):
     def effective(self, w: tf.Tensor, scores: tf.Tensor, mask: tf.Tensor, seed: Any = None) -> tf.Tensor:
         """Returns w * mask."""
         return straight_through(w * tf.cast(mask, w.dtype), w, scores, mask, self.magnitudes)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {**super().get_config(), "scale": self.scale}
 
 
 class Supermasks:
