@@ -61,11 +61,34 @@ def test_a_layer_that_cannot_be_made_again_stays_dense_and_is_named(caplog):
     model = tf_pai.prune_at_init(dense, "magnitude", 0.5)
     assert list(tf_pai.get_masks(model)) == ["fc/kernel"]
     assert [r.message for r in caplog.records if "stays dense" in r.message] == [
-        "Layer 'odd' of class NeedsALayer stays dense: it has no get_config, or no attribute, list, tuple or dict of "
-        "the model holds it."
+        "Layer 'odd' of class NeedsALayer stays dense: it has no get_config, or shares weights with a layer that has "
+        "none, or no attribute, list, tuple or dict of the model holds it."
     ]
     with pytest.raises(ValueError, match="Received: 'odd' of class NeedsALayer, which has none. Give the class a get"):
         wrap_model(dense, ["odd/inner/kernel"])
+
+
+class Transposed(L.Layer):
+    """An autoencoder's decoder, tied to its encoder by hand; Keras cannot make it again."""
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+
+    def call(self, x):
+        return keras.ops.matmul(x, keras.ops.transpose(self.encoder.kernel))
+
+
+def test_weights_tied_by_hand_stay_tied(caplog):
+    inputs, encoder = keras.Input((6,)), L.Dense(4, name="encoder")
+    dense = keras.Model(inputs, L.Dense(3, name="fc")(Transposed(encoder, name="decoder")(encoder(inputs))))
+    model = tf_pai.prune_at_init(dense, "magnitude", 0.5)
+    assert list(tf_pai.get_masks(model)) == ["fc/kernel"] and "Layer 'encoder' of class Dense stays" in caplog.text
+    for made in (model, tf_pai.strip(model)):
+        assert made.get_layer("encoder").kernel is made.get_layer("decoder").encoder.kernel
+        assert len(made.trainable_variables) == len(dense.trainable_variables)
+    with pytest.raises(ValueError, match="Received: 'encoder', whose weights a layer without a get_config uses too"):
+        wrap_model(dense, ["encoder/kernel"])
 
 
 class HoldsASet(keras.Model):

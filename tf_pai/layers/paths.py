@@ -265,19 +265,28 @@ def _of_replaceable_layers(model: keras.Model, weights: dict[str, PrunableWeight
     return {path: weight for path, weight in weights.items() if id(weight.variable) not in left_out}
 
 
-_IRREPLACEABLE = "it has no get_config, or no attribute, list, tuple or dict of the model holds it"
+_IRREPLACEABLE = (
+    "it has no get_config, or shares weights with a layer that has none, or no attribute, list, tuple or dict of the "
+    "model holds it"
+)
 
 
-def _irreplaceable(model: keras.Model) -> Iterator[keras.Layer]:
+def _irreplaceable(model: keras.Model) -> list[keras.Layer]:
     if is_graph(model):
-        for layer in model.layers:
-            if is_graph(layer):
-                yield from _irreplaceable(layer)
-            elif not has_config(layer):
-                yield layer
-    else:
-        held = attribute_paths(model)
-        yield from (layer for layer in model._layers if id(layer) not in held)
+        return uncopied(model)
+    held = attribute_paths(model)
+    return [layer for layer in model._layers if id(layer) not in held]
+
+
+def uncopied(model: keras.Model) -> list[keras.Layer]:
+    """Returns the layers of a graph, nested ones included, that stay what they are where the graph is rebuilt.
+
+    Those cannot be made again for lack of a configuration, or share weights, tied by hand, with one that cannot.
+    """
+    graphs = [layer for _, layer in walk(model) if is_graph(layer)]
+    layers = [layer for graph in graphs for layer in graph.layers if not is_graph(layer)]
+    held = {id(variable) for layer in layers if not has_config(layer) for variable in layer.variables}
+    return [layer for layer in layers if not has_config(layer) or held & {id(v) for v in layer.variables}]
 
 
 def _matching(weights: dict[str, PrunableWeight], patterns: Any, argument: str) -> set[str]:

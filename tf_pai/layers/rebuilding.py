@@ -8,7 +8,9 @@ from typing import Any
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
+from tf_pai.layers.paths import has_config, is_graph, uncopied, unwrapped, walk
+
+Copy = Callable[[Any], Any]
 
 
 def copy_layer(layer: Any) -> Any:
@@ -22,19 +24,22 @@ def copy_layer(layer: Any) -> Any:
         return type(layer).from_config(layer.get_config())
 
 
-def rebuild(model: keras.Model, change: Callable[[Any], Any]) -> keras.Model:
-    """Returns a copy of `model` in which every layer that is not itself a graph is `change(layer)`.
+def rebuild(model: keras.Model, change: Callable[[Any, Copy], Any]) -> keras.Model:
+    """Returns a copy of `model` in which every layer that is not itself a graph is `change(layer, copy)`.
 
     All weights, the compiled state and the optimizer's state are copied; `model` is untouched.
 
     Args:
         model: a built Sequential or functional model, nested ones included.
-        change: gives the layer, of the same weights in the same order, to put in place of its argument.
+        change: gives the layer, of the same weights in the same order, to put in place of its first argument; `copy`
+            makes a copy of a layer, or returns the layer itself where it cannot be made again.
     """
     copies: dict[int, tuple[Any, Any]] = {}
 
+    kept = {id(layer) for layer in uncopied(model)}
+
     def clone(layer: Any) -> Any:
-        copies[id(layer)] = (layer, change(layer))
+        copies[id(layer)] = (layer, change(layer, _itself if id(layer) in kept else copy_layer))
         return copies[id(layer)][1]
 
     nested = [layer for _, layer in walk(model) if isinstance(layer, keras.Model) and layer.compiled]
@@ -49,6 +54,10 @@ def rebuild(model: keras.Model, change: Callable[[Any], Any]) -> keras.Model:
     _carry_over_class(model, new, copies)
     recompile(model, new)
     return new
+
+
+def _itself(layer: Any) -> Any:
+    return layer
 
 
 def _copy_weights(copies: dict[int, tuple[Any, Any]]) -> None:

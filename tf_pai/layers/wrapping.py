@@ -9,9 +9,9 @@ import keras
 from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
 
 from tf_pai.layers.normalizing import FusedBatchNormalization
-from tf_pai.layers.paths import attribute_paths, is_graph, unwrapped, walk, weights_of
+from tf_pai.layers.paths import attribute_paths, has_config, is_graph, unwrapped, walk, weights_of
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
-from tf_pai.layers.rebuilding import copy_layer, rebuild
+from tf_pai.layers.rebuilding import Copy, rebuild
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
 
@@ -44,6 +44,9 @@ def wrap_model(model: keras.Model, paths: Iterable[str]) -> keras.Model:
             raise ValueError(
                 f"A layer is wrapped in a copy of the model, made from its configuration. Received: {layer.name!r} of "
                 f"class {type(layer).__name__}, which has none. Give the class a get_config."
+                if not has_config(layer)
+                else "A layer is wrapped in a copy of the model. Received: "
+                f"{layer.name!r}, whose weights a layer without a get_config uses too. Give that one's class a get_config."
             )
         return PrunableLayer(copy, pruned=places(layer))
 
@@ -75,7 +78,7 @@ def replace_layers(model: keras.Model, change: Callable[[Any, Any], Any]) -> ker
             it is replaced in place), gives what is put there.
     """
     if is_graph(model):
-        return rebuild(model, lambda layer: change(layer, copy_layer(layer)))
+        return rebuild(model, lambda layer, copy: change(layer, copy(layer)))
     _replace_children(model, lambda layer: change(layer, layer))
     _remember_wrapping(model)
     return model
@@ -118,8 +121,8 @@ def strip(model: keras.Model) -> keras.Model:
     return plain
 
 
-def _unwrapped_copy(layer: Any) -> Any:
-    return layer.to_dense() if isinstance(layer, _OF_TF_PAI) else copy_layer(unwrapped(layer))
+def _unwrapped_copy(layer: Any, copy: Copy) -> Any:
+    return layer.to_dense() if isinstance(layer, _OF_TF_PAI) else copy(unwrapped(layer))
 
 
 def _unwrapped_in_place(model: keras.Model) -> keras.Model:
