@@ -46,7 +46,7 @@ def wrap_model(model: keras.Model, paths: Iterable[str]) -> keras.Model:
                 f"class {type(layer).__name__}, which has none. Give the class a get_config."
                 if not has_config(layer)
                 else "A layer is wrapped in a copy of the model. Received: "
-                f"{layer.name!r}, whose weights a layer without a get_config uses too. Give that one's class a get_config."
+                f"{layer.name!r}, whose weights a layer without a get_config uses too. Give its class a get_config."
             )
         return PrunableLayer(copy, pruned=places(layer))
 
