@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tf_pai.registry import nearest
 
@@ -157,6 +157,8 @@ def launch(kind: type[Config], main: Callable[[Config], None]) -> None:
 
     def started(arguments: list[str]) -> None:
         try:
+            if not flags.FLAGS["verbosity"].present:
+                logging.set_verbosity(logging.WARNING)  # TensorFlow tells each file that it writes
             if len(arguments) > 1:
                 raise ValueError(f"Everything is given as --name=value. Received: {' '.join(arguments[1:])}.")
             main(from_flags(kind))

@@ -14,6 +14,7 @@ if "tensorflow" not in sys.modules:
         try:
             import tensorflow
 
+            tensorflow.get_logger().setLevel("WARNING")  # files tell at INFO where they are written
             tensorflow.config.list_physical_devices()  # looks for a GPU, and complains where there is none
         finally:
             os.dup2(stderr, 2)

@@ -1,5 +1,11 @@
 """Wrong input: a clear error, before anything is written."""
 
+import os
+import resource
+import signal
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -80,6 +86,15 @@ class UntrackedTable(keras.layers.Layer):
         return x + self.tables[0].lookup(tf.constant(0))
 
 
+@keras.saving.register_keras_serializable("tests")
+class Broken(keras.layers.Layer):
+    def call(self, x):
+        return x if tf.executing_eagerly() else x + nothing  # noqa: F821
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape)
+
+
 def ending_in(layer):
     return pruned(keras.Sequential([keras.Input((8,)), keras.layers.Dense(64), layer]), 0.9)
 
@@ -97,6 +112,50 @@ def test_what_tensorflow_cannot_save(tmp_path, layer):
         with pytest.raises(ValueError, match="TensorFlow operations and variables only.*could not be traced and saved"):
             export(model, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_reason_in_traced_code_is_named(tmp_path):
+    with pytest.raises(ValueError, match="NameError: name 'nothing' is not defined. Take Python code"):
+        tf_pai.export_saved_model(ending_in(Broken()), tmp_path / "out")
+
+
+def test_recurrent_layers_are_told_what_to_do(tmp_path):
+    stack = [keras.Input((3, 8)), keras.layers.GRU(4), keras.layers.Dense(64), keras.layers.Dense(2)]
+    with pytest.raises(ValueError, match="its loop over time has no fixed batch; make recurrent layers with unroll"):
+        tf_pai.export_tflite(pruned(keras.Sequential(stack)), tmp_path / "out")
+    stack[1] = keras.layers.GRU(4, unroll=True)
+    assert tf_pai.export_tflite(pruned(keras.Sequential(stack)), tmp_path / "out").relative_difference < 1e-5
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_full_disk(export, tmp_path):
+    """No file may grow beyond 100 kB: what is written fails in the middle of it."""
+    model = pruned(perceptron(units=1024), 0.5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="A SavedModel could not be written: .*File too large"):
+            export(model, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys, keras, tf_pai
+from tf_pai.export import report, saved_model, tflite
+def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
+saved_model._tensors = tflite._note = kill  # when the files are there, and have no name yet
+model = keras.Sequential([keras.Input((16,)), keras.layers.Dense(64), keras.layers.Dense(4)])
+getattr(tf_pai, sys.argv[1])(tf_pai.prune_at_init(model, "magnitude", 0.9), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("export", ["export_saved_model", "export_tflite"])
+def test_killed(export, tmp_path):
+    command = [sys.executable, "-c", KILLED, export, str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, cwd=os.getcwd()).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("export, module", zip(EXPORTS, ["saved_model", "tflite"], strict=True))

@@ -132,6 +132,8 @@ def random_inputs(model: keras.Model, count: int, generator: np.random.Generator
         shape = (count, *(16 if n is None else n for n in spec.shape[1:]))
         if spec.dtype.is_floating:
             return generator.standard_normal(shape).astype(spec.dtype.as_numpy_dtype)
+        if spec.dtype == tf.string:
+            return generator.integers(0, 10, shape).astype(str)
         return generator.integers(0, min(embedding_sizes(model), default=2), shape).astype(spec.dtype.as_numpy_dtype)
 
     return keras.tree.map_structure(draw, input_specs(model))

@@ -13,7 +13,15 @@ import numpy as np
 
 from tf_pai.criteria.data import random_inputs
 from tf_pai.export.serving import weight_values
-from tf_pai.layers import prunable_weights
+from tf_pai.layers import (
+    FusedBatchNormalization,
+    SparseKernel,
+    SparseMultiHeadAttention,
+    prunable_weights,
+    strip,
+    walk,
+)
+from tf_pai.layers.paths import is_graph
 from tf_pai.masks import get_masks
 from tf_pai.records import record_of
 
@@ -61,6 +69,24 @@ def check_model(model: Any) -> None:
             f"An export takes a pruned model. Received: {model.name!r}, in which no weight is zero. Prune it with "
             "tf_pai.prune_at_init, or export a dense model with model.export."
         )
+
+
+def without_native(model: keras.Model) -> keras.Model:
+    """Returns the model with Keras' own layers in place of those that compute by native operations, as others run it.
+
+    Raises:
+        ValueError: they are in a subclassed model, which would have to be changed.
+    """
+    native = (FusedBatchNormalization, SparseKernel, SparseMultiHeadAttention)
+    found = [path for path, layer in walk(model) if isinstance(layer, native)]
+    if not found:
+        return model
+    if not is_graph(model):
+        raise ValueError(
+            f"An export holds no sparse layers: their operations are tf_pai's. Received: the subclassed model "
+            f"{model.name!r} with {found[0]!r}. Export tf_pai.to_dense(model), which changes it in place."
+        )
+    return strip(model)
 
 
 def check_path(path: str | os.PathLike) -> pathlib.Path:

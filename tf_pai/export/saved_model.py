@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import statistics
 import tempfile
 import time
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe
+from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe, without_native
 from tf_pai.export.report import ExportReport, Tensor, bytes_of
 from tf_pai.export.serving import CompressedServed, Served, weight_values
 from tf_pai.files import write_whole_folder
@@ -63,6 +64,7 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike, form: str 
     target = check_path(folder)
     inputs = probe(model)
     expected = predictions(model, inputs)
+    model = without_native(model)
     with tempfile.TemporaryDirectory() as scratch, write_whole_folder(target) as unfinished:
         plain = unfinished if form == "plain" else pathlib.Path(scratch)
         served = write_saved_model(model, unfinished, form)
@@ -95,18 +97,34 @@ def write_saved_model(model: keras.Model, folder: pathlib.Path, form: str) -> Se
 
     Raises:
         ValueError: the model uses what TensorFlow cannot save.
+        OSError: the disk is full, or files cannot be written for another reason.
     """
     try:
         served = FORMS[form](model)
         _refuse_python(served)
-        tf.saved_model.save(served, str(folder), signatures=served.signature)
+        try:
+            tf.saved_model.save(served, str(folder), signatures=served.signature)
+        except tf.errors.OpError as error:  # all is traced by now: what is left to fail are files
+            raise OSError(f"A SavedModel could not be written: {_first_line(error)}. Is the disk full?") from error
+    except OSError:
+        raise
     except Exception as error:  # TensorFlow and a model's own code fail in a dozen ways
-        reason = str(error).strip().partition("\n")[0]
         raise ValueError(
             f"A SavedModel holds TensorFlow operations and variables only. Received: {model.name!r}, which could not "
-            f"be traced and saved: {type(error).__name__}: {reason}. Take Python code (tf.py_function) out of it."
+            f"be traced and saved: {type(error).__name__}: {_first_line(error)}. Take Python code (tf.py_function) and "
+            "tables of its own out of it."
         ) from error
     return served
+
+
+def _first_line(error: Exception) -> str:
+    """The line that says what went wrong: the one in bold, in Keras' errors; the last one, of a traced function."""
+    text = re.sub(r"\{\{function_node .*?\}\} ?| \[Op:\w+\]", "", str(error))
+    bold = re.search(r"\x1b\[1m(.+?)\x1b\[0m", text)
+    if bold:
+        return bold[1].rstrip(".")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if lines[0] == "in user code:" else 0].rstrip(".")
 
 
 def _refuse_python(served: Served) -> None:

@@ -55,6 +55,7 @@ class Served(tf.Module):
         super().__init__()
         weights = weight_values(model)
         self.order = list(weights)
+        self.tables = [table for table in map(_table, model._flatten_layers()) if table is not None]  # saved with it
         self._store(self._values(model, weights))
         variables = [variable for variable, _ in weights.values()]
         specs = _named_specs(model)
@@ -120,7 +121,9 @@ class CompressedServed(Served):
             part if len(shape) == 1 else tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)
         ]
         known = [*large, *parts, *(variable.value() for variable in self.others)]
-        filled = {path: tf.fill(self.constant_shapes[path], value) for path, value in self.constants.items()}
+        kinds = {path: (self.constant_shapes[path], value) for path, value in self.constants.items()}
+        made = {kind: tf.fill(*kind) for kind in dict.fromkeys(kinds.values())}  # each once: they are graph
+        filled = {path: made[kind] for path, kind in kinds.items()}
         found = {**dict(zip(self.known, known, strict=True)), **filled}
         return [found[path] for path in self.order]
 
@@ -205,6 +208,11 @@ def _empty() -> tf.Variable:
 def input_names(model: keras.Model) -> list[str]:
     """Returns the signature's names of the inputs, in the order of the flattened structure."""
     return [spec.name for spec in keras.tree.flatten(_named_specs(model))]
+
+
+def _table(layer: keras.Layer) -> Any:
+    """The table of a lookup layer."""
+    return getattr(layer, "lookup_table", None)
 
 
 def _named_specs(model: keras.Model) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.export.advice import advice_on, advice_on_arm
-from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe
+from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe, without_native
 from tf_pai.export.encodings import Encoding, dense, fully_connected_blocks, smallest
 from tf_pai.export.flatbuffer import Constant, File
 from tf_pai.export.interpreter import run_file, time_files
@@ -22,7 +23,7 @@ from tf_pai.export.report import ExportReport, Tensor, bytes_of
 from tf_pai.export.saved_model import write_saved_model
 from tf_pai.export.serving import input_names
 from tf_pai.files import write_whole
-from tf_pai.layers import prunable_weights
+from tf_pai.layers import prunable_weights, walk
 
 QUANTIZED = ("float16", "int8")
 _DENSIFY = 300  # bytes that decoding takes in the file: an operation, a tensor, the tree's levels
@@ -71,12 +72,17 @@ def export_tflite(
     target = check_path(file)
     batches = None if representative is None else _batches(representative)
     inputs = probe(model) if batches is None else batches[0]
+    expected = predictions(model, inputs)
+    model = without_native(model)
+    _check_types(model)
     with tempfile.TemporaryDirectory() as scratch:
         dense_file, sparse_file = pathlib.Path(scratch, "dense.tflite"), pathlib.Path(scratch, "sparse.tflite")
         dense_file.write_bytes(convert(model, pathlib.Path(scratch, "saved"), quantize, batches))
         content, tensors, on_arm = encode_sparse(dense_file.read_bytes(), list(prunable_weights(model)))
         sparse_file.write_bytes(content)
-        report = _measured(model, inputs, (dense_file, sparse_file), target, quantize or "float32", tensors)
+        report = _measured(
+            (input_names(model), inputs, expected), (dense_file, sparse_file), target, quantize or "float32", tensors
+        )
         report = dataclasses.replace(report, notes=[_note(report), *([on_arm] if on_arm else [])])
         with write_whole(target) as stream:
             stream.write(content)
@@ -96,6 +102,18 @@ def _check_quantization(quantize: str | None, representative: Any) -> None:
             'quantize="int8" takes the ranges of activations from examples. Received: representative=None. Pass a few '
             "hundred inputs, representative=x_train[:300]."
         )
+
+
+def _check_types(model: keras.Model) -> None:
+    """Raises a ValueError for a layer that computes in other floats than TFLite does."""
+    for path, layer in walk(model):
+        is_counted = not isinstance(layer, (keras.Model, keras.layers.InputLayer))
+        if is_counted and layer.compute_dtype in ("float16", "bfloat16", "float64"):
+            raise ValueError(
+                f"TFLite computes in 32-bit floats. Received: {model.name!r} with layer {path!r} in "
+                f"{layer.compute_dtype}. Build the network again under keras.config.set_dtype_policy('float32'), give "
+                "it the weights by set_weights(tf_pai.strip(model).get_weights()), and export that one."
+            )
 
 
 def _batches(representative: Any) -> list[Any]:
@@ -150,6 +168,8 @@ def _single_examples(names: list[str], batches: list[Any]) -> Iterator[dict[str,
 def _reason(error: Exception) -> str:
     """The line of the converter's message that names the operations, or its first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if any("TensorList" in line for line in lines):
+        return "its loop over time has no fixed batch; make recurrent layers with unroll=True"
     return next((line for line in lines if "ops:" in line.lower() or "op is neither" in line), lines[0]).rstrip(".")
 
 
@@ -207,25 +227,25 @@ def _encoding(constant: Constant) -> tuple[Encoding, bool]:
 def _called(name: str, paths: list[str]) -> str:
     """Returns the path of the weight that a constant was made from, or the converter's name where it does not tell.
 
-    The converter joins the scopes of all operations that it fused; Keras appends "_1" to a layer's scope here.
+    The converter joins the scopes of all operations that it fused; Keras appends a number to a layer's scope here.
     """
-    scopes = set(name.replace(";", "/").split("/"))
-    found = [path for path in paths if f"{path.split('/')[-2]}_1" in scopes] if "/" in name else []
+    scopes = {re.sub(r"_\d+$", "", scope) for scope in name.replace(";", "/").split("/")}
+    found = [path for path in paths if path.split("/")[-2] in scopes] if "/" in name else []
     return found[0] if len(found) == 1 else name
 
 
 def _measured(
-    model: keras.Model,
-    inputs: Any,
+    test: tuple[list[str], Any, list[np.ndarray]],
     files: tuple[pathlib.Path, pathlib.Path],
     target: pathlib.Path,
     form: str,
     tensors: list[Tensor],
 ) -> ExportReport:
     dense_file, sparse_file = files
-    arrays = dict(zip(input_names(model), keras.tree.flatten(inputs), strict=True))
+    names, inputs, expected = test
+    arrays = dict(zip(names, keras.tree.flatten(inputs), strict=True))
     made = run_file(sparse_file, arrays)
-    comparison = compare([made[f"output_{i}"] for i in range(len(made))], predictions(model, inputs))
+    comparison = compare([made[f"output_{i}"] for i in range(len(made))], expected)
     check_outputs(comparison, form, target)
     latencies = time_files([dense_file, sparse_file], {name: array[:1] for name, array in arrays.items()})
     (bytes_dense, gzip_dense), (bytes_sparse, gzip_sparse) = bytes_of(dense_file), bytes_of(sparse_file)

@@ -55,17 +55,17 @@ def run(file: str, inputs: str, names: list[str], outputs: str) -> list[str]:
 
 
 def latencies(files: list[str], inputs: str, names: list[str]) -> list[float]:
-    """Returns the median seconds of one run of each file; runs of the files alternate."""
+    """Returns the median seconds of one run of each file, without Python's copies; runs of the files alternate."""
     arrays = read(inputs, names)
-    runners = [runner(file) for file in files]
+    interpreters = [interpreter_class()(model_path=file) for file in files]
     seconds: list[list[float]] = [[] for _ in files]
-    for run_once in runners:
-        called(run_once, arrays)  # the first run decodes and allocates
+    for interpreter in interpreters:
+        called(interpreter.get_signature_runner(), arrays)  # the first run decodes and allocates; inputs stay
     began, rounds = time.perf_counter(), 0
     while rounds < FEWEST or (rounds < MOST and time.perf_counter() - began < SECONDS):
-        for run_once, measured in zip(runners, seconds, strict=True):
+        for interpreter, measured in zip(interpreters, seconds, strict=True):
             start = time.perf_counter()
-            called(run_once, arrays)
+            interpreter.invoke()
             measured.append(time.perf_counter() - start)
         rounds += 1
     return [statistics.median(measured) for measured in seconds]
