@@ -65,16 +65,106 @@ def test_hand_worked_units():
     #        unit:  0       1            2             3
     # in it:        w       0, bias 0    w             0, bias 2
     # out of it:    w       w            0             w
-    # so 1 is zero, no output depends on 2, and 3 is a constant that the output needs
+    # so 1 is zero, no output depends on 2, and 3 is the constant 2: its weight 1 times 2 goes to the next bias, 0.5
     model = keras.Sequential([keras.Input((1,)), L.Dense(4, name="hidden"), L.Dense(1, name="fc")])
     model.set_weights(
         [np.array([[1.0, 0, 1, 0]]), np.array([0.0, 0, 1, 2]), np.array([[1.0], [1], [0], [1]]), np.array([0.5])]
     )
     small = tf_pai.shrink(model)
-    assert small.get_layer("hidden").kernel.numpy().tolist() == [[1, 0]]
-    assert small.get_layer("hidden").bias.numpy().tolist() == [0, 2]
+    assert small.get_layer("hidden").kernel.numpy().tolist() == [[1]]
+    assert small.get_layer("hidden").bias.numpy().tolist() == [0]
+    assert small.get_layer("fc").bias.numpy().tolist() == [2.5]
     same(model, small, np.array([[3.0], [-1.0]], "float32"), 0)
     assert outputs(small, np.array([[3.0]], "float32")).tolist() == [[5.5]]
+
+
+def image_net(*layers):
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers, L.GlobalAveragePooling2D(), L.Dense(2, name="fc")])
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def without(model, name, filters):
+    """Takes all weights of some filters away, and leaves their bias."""
+    layer = model.get_layer(name)
+    kernel = layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel
+    value = kernel.numpy()
+    value[..., filters] = 0
+    kernel.assign(value)
+    return model
+
+
+IMAGES = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype("float32")
+
+
+def test_depthwise_convolution_behind_constants():
+    """A block of MobileNet: the norm behind the depthwise convolution makes constants of what is cut before it."""
+    norm, relu = L.BatchNormalization, L.ReLU
+    model = image_net(
+        *(L.Conv2D(6, 3, use_bias=False, name="conv"), L.DepthwiseConv2D(3, padding="same", use_bias=False)),
+        *(norm(name="norm"), relu(6.0), L.Conv2D(5, 1, use_bias=False, name="pointwise"), norm(), relu()),
+    )
+    model = without(model, "conv", [1, 4])
+    model.get_layer("norm").beta.assign(np.full(6, 3.0))
+    small = tf_pai.shrink(model)
+    same(model, small, IMAGES)
+    assert small.get_layer("conv").filters == 4 and small.get_layer("pointwise").use_bias
+
+
+@pytest.mark.parametrize("padding, activation, filters", [("valid", "relu", 4), ("same", "relu", 6), ("same", None, 4)])
+def test_constants_before_a_convolution(padding, activation, filters):
+    """Padding is zero, and a constant is not: with "same", only a bias of 0 lets a filter go."""
+    convs = [L.Conv2D(6, 3, activation=activation, name="conv"), L.SeparableConv2D(4, 3, padding=padding)]
+    model = without(image_net(*convs, L.Conv2D(3, 1)), "conv", [0, 3])
+    if activation is None:
+        model.get_layer("conv").bias.assign(np.zeros(6))
+    if filters == 6:
+        with pytest.warns(UserWarning, match="left pruned filters in place. conv: they .*, or no bias can"):
+            small = tf_pai.shrink(model)
+    else:
+        small = tf_pai.shrink(model)
+    same(model, small, IMAGES)
+    assert small.get_layer("conv").filters == filters
+
+
+def test_separable_convolution():
+    model = image_net(L.SeparableConv2D(3, 1, name="separable"), L.SeparableConv2D(6, 3, depth_multiplier=2))
+    model = without(model, "separable", [1])
+    small = tf_pai.shrink(model)
+    same(model, small, IMAGES)
+    assert small.get_layer("separable").filters == 2
+
+
+def test_convolution_in_groups_is_left_whole():
+    model = without(image_net(L.Conv2D(6, 3, name="conv"), L.Conv2D(4, 3, groups=2, name="grouped")), "conv", [1])
+    model = without(model, "grouped", [0])
+    with pytest.warns(UserWarning, match=r"conv, grouped: grouped \(Conv2D in 2 groups\) reads or gives them, which"):
+        small = tf_pai.shrink(model)
+    same(model, small, IMAGES)
+    assert small.get_layer("conv").filters == 6
+
+
+def test_nested_models_are_shrunk_inside():
+    inner = keras.Sequential([keras.Input((6,)), L.Dense(5, "relu", name="inside"), L.Dense(6)], name="nested")
+    model = keras.Sequential([keras.Input((4,)), L.Dense(6, name="before"), inner, L.Dense(2)])
+    model = without(model, "before", [2])
+    without(inner, "inside", [0, 1])
+    with pytest.warns(UserWarning, match=r"before: nested \(Sequential\) reads or gives them, which is left whole"):
+        small = tf_pai.shrink(model)
+    same(model, small, np.random.default_rng(0).standard_normal((3, 4)).astype("float32"))
+    assert small.get_layer("nested").get_layer("inside").units == 3 and small.get_layer("before").units == 6
+
+
+def test_a_layer_called_twice_takes_in_zeros_only():
+    """Its bias is added each time, the constant that is cut before one of its calls is not."""
+    x = keras.Input((4,))
+    twice = L.Dense(4, name="twice")
+    model = keras.Model(x, L.Dense(2)(twice(twice(L.Dense(4, name="before")(x)))))
+    without(model, "before", [1])
+    model.get_layer("before").bias.assign([1.0, 2, 3, 4])
+    same(model, tf_pai.shrink(model), np.random.default_rng(0).standard_normal((3, 4)).astype("float32"))
 
 
 def test_widths_stay_multiples_of_eight():

@@ -1,4 +1,4 @@
-"""Which channels of a network can be cut out: those that are zero for every input, or that no output depends on.
+"""Which channels of a network can be cut out: those that are constant, or that no output depends on.
 
 Every channel of every tensor has an id; channels that can only be cut together (the two sides of a residual addition, a
 depthwise convolution's input and output, a channel before and after Flatten) have the same one.
@@ -6,6 +6,7 @@ depthwise convolution's input and output, a channel before and after Flatten) ha
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,11 +18,9 @@ from tf_pai.analysis.links import channels_of
 _KERNELS = (
     *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
     *(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
 )
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-_ZERO_STAYS = {"linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "tanh", "softsign"} | {
-    *("hard_tanh", "hard_shrink", "soft_shrink", "tanh_shrink", "celu", "hard_silu", "hard_swish")
-}
 _CHANNELWISE = (
     *(keras.layers.BatchNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU),
     *(keras.layers.ELU, keras.layers.Dropout, keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D),
@@ -32,6 +31,23 @@ _CHANNELWISE = (
     *(keras.layers.UpSampling1D, keras.layers.UpSampling2D, keras.layers.Identity),
 )
 _MERGING = (keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply, keras.layers.Average)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One call of a layer.
+
+    Attributes:
+        layer: the layer, or an operation of the graph.
+        role: what it does with channels, as `role_of` says.
+        sources: ids of the tensors that it takes.
+        target: id of the tensor that it gives.
+    """
+
+    layer: Any
+    role: str
+    sources: list[int]
+    target: int
 
 
 class Ids:
@@ -92,31 +108,3 @@ def role_of(layer: Any, sources: list[Any], target: Any) -> str:
 
 def _is_softmax(layer: Any) -> bool:
     return getattr(getattr(layer, "activation", None), "__name__", "") in ("softmax", "log_softmax")
-
-
-def zero_stays(layer: Any) -> bool:
-    """Tells whether the layer's activation gives 0 for 0."""
-    activation = getattr(layer, "activation", None)
-    return activation is None or getattr(activation, "__name__", "") in _ZERO_STAYS
-
-
-def matrix_of(layer: Any) -> np.ndarray:
-    """Returns which input channel a weight that is not zero connects to which output channel, [inputs, outputs]."""
-    kernel = layer.kernel.numpy()
-    flat = np.asarray((kernel != 0).reshape(-1, *kernel.shape[-2:]).any(axis=0))
-    return flat.T if "Transpose" in type(layer).__name__ else flat
-
-
-def bias_of(layer: Any, outputs: int) -> np.ndarray:
-    """Returns the layer's bias, zeros where it has none."""
-    bias = getattr(layer, "bias", None)
-    return np.zeros(outputs) if bias is None else bias.numpy()
-
-
-def stays_zero(layer: Any, channels: int) -> np.ndarray:
-    """Returns of which channels a channelwise layer gives 0 for 0."""
-    if isinstance(layer, keras.layers.BatchNormalization):
-        scale = layer.gamma.numpy() if layer.scale else np.ones(channels)
-        shift = layer.beta.numpy() if layer.center else np.zeros(channels)
-        return (shift == 0) & ((layer.moving_mean.numpy() == 0) | (scale == 0))
-    return np.full(channels, zero_stays(layer))

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
 from tf_pai.analysis.links import channels_of
-from tf_pai.export.channels import Ids, bias_of, matrix_of, role_of, stays_zero, zero_stays
+from tf_pai.export.channels import Ids, Step, role_of
+from tf_pai.export.constants import (
+    absorbed,
+    after_channelwise,
+    after_depthwise,
+    after_kernel,
+    after_merge,
+    connections,
+)
+from tf_pai.export.cutting import cut, cut_heads, heads_of
 from tf_pai.layers import strip
 from tf_pai.layers.paths import is_graph
 from tf_pai.layers.rebuilding import compile_like, copy_layer
 from tf_pai.records import record_of, remember
 
-
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """One call of a layer; tensors by their ids."""
-
-    layer: Any
-    role: str
-    sources: list[int]
-    target: int
+_JOINED = "they are added to channels that stay"
+_NO_BIAS = ", or no bias can take in their constant (zero padding, a shared layer)"
 
 
 def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
     """Returns a plain, physically smaller model of the same outputs.
 
-    A channel (a convolution's filter, a Dense layer's unit) is cut out where it is zero for every input, or where no
-    output depends on it; through residual additions, concatenations, depthwise convolutions, BatchNorm, pooling, and
-    Flatten before Dense. So is an attention head whose values or output weights are zero. A filter that
-    `structure="filter"` prunes has its bias and BatchNorm scale and shift pruned with it, and is zero also through
-    padding; one whose bias is not zero stays, and so does one whose depthwise convolution or BatchNorm further on has
-    a shift that is not zero: its output is a constant, not zero. What a layer that is not known better reads or gives
-    keeps all channels.
+    A channel (a convolution's filter, a Dense layer's unit) is cut out where no output depends on it, or where it is
+    the same constant for every input; through residual additions, concatenations, depthwise and separable convolutions,
+    BatchNorm, pooling, and Flatten before Dense. So is an attention head whose values or output weights are zero. What
+    the next layer makes of a constant is added to its bias (it gets one where it has none), but where that layer pads
+    with zeros: there only a constant zero can go. A filter that `structure="filter"` prunes has its bias and BatchNorm
+    scale and shift pruned with it, and is zero also through padding. What a layer that is not known better reads or
+    gives, a convolution in groups too, keeps all channels. Where pruned filters stay, a warning says why.
 
     Args:
-        model: a pruned or plain, built Sequential or functional model; it is not changed. Nested models inside it keep
-            their shape.
+        model: a pruned or plain, built Sequential or functional model; it is not changed. Nested models inside it are
+            shrunk inside, and keep their inputs and outputs.
         round_to: widths stay multiples of this where they were wide enough: 8 is what hardware likes.
 
     Raises:
@@ -61,10 +63,11 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
     if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
         raise ValueError(f"round_to is a positive integer. Received: round_to={round_to!r}. Pass 1 or 8.")
     plain = strip(model)
-    cuts = _Cuts(plain, round_to)
-    small = keras.models.clone_model(plain, clone_function=cuts.smaller)
-    for old, new in cuts.pairs:
-        cuts.copy_weights(old, new)
+    left: dict[str, list[str]] = {}
+    small = _smaller(plain, round_to, left)
+    if left:
+        whole = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in left.items())
+        warnings.warn(f"shrink left pruned filters in place. {whole}.", stacklevel=2)
     compile_like(model, small)
     record = record_of(model)
     if record is not None:
@@ -72,31 +75,50 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
     return small
 
 
+def _smaller(model: keras.Model, round_to: int, left: dict[str, list[str]]) -> keras.Model:
+    cuts = _Cuts(model, round_to, left)
+    small = keras.models.clone_model(model, clone_function=cuts.smaller)
+    for old, new in cuts.pairs:
+        cuts.copy_weights(old, new)
+    return small
+
+
 class _Cuts:
     """What stays of each tensor's channels.
+
+    Args:
+        model: a plain model.
+        round_to: as in `shrink`.
+        left: {reason: names of layers whose pruned filters stay}, filled here.
 
     Attributes:
         pairs: (layer, its smaller copy), filled while the model is cloned.
     """
 
-    def __init__(self, model: keras.Model, round_to: int):
+    def __init__(self, model: keras.Model, round_to: int, left: dict[str, list[str]]):
+        self.round_to, self.left = round_to, left
         self.ids = Ids()
         self.of: dict[int, np.ndarray] = {}  # {id of a tensor: ids of its channels}
-        self.pinned: set[int] = set()
+        self.pinned: dict[int, str] = {}  # {id: why it stays}
         self.steps = self._read(model)
-        self.by_layer: dict[int, _Step] = {id(step.layer): step for step in self.steps}
+        self.by_layer: dict[int, Step] = {id(step.layer): step for step in self.steps}
         self.pairs: list[tuple[Any, Any]] = []
         functional = getattr(model, "_functional", None) or model
-        zero, wanted = self._zero(), self._wanted({id(tensor) for tensor in functional.outputs})
-        self.kept = self._kept(zero, wanted, round_to)
+        self.constants = self._constants()
+        self.kept = self._kept(self._wanted({id(tensor) for tensor in functional.outputs}))
+        self._say_what_is_left()
+        widths = [self.ids.roots(self.of[step.target]) for step in self.steps if step.role == "kernel"]
+        grown = True
+        while grown:  # joined channels come back in several layers at once
+            grown = any([_round_up(self.kept, roots, round_to) for roots in widths])
 
     # Reading the graph: each tensor's channels get ids.
 
-    def _read(self, model: keras.Model) -> list[_Step]:
+    def _read(self, model: keras.Model) -> list[Step]:
         functional = getattr(model, "_functional", None) or model
         for tensor in functional.inputs:
             self._pin(self._give(tensor, self.ids.new(channels_of(tensor))))
-        steps: list[_Step] = []
+        steps: list[Step] = []
         made: dict[int, Any] = {}
         for depth in sorted(functional._nodes_by_depth, reverse=True):
             for node in functional._nodes_by_depth[depth]:
@@ -106,7 +128,7 @@ class _Cuts:
             self._pin(self.of[id(tensor)])
         return steps
 
-    def _step(self, node: Any, made: dict[int, Any]) -> list[_Step]:
+    def _step(self, node: Any, made: dict[int, Any]) -> list[Step]:
         layer, sources, targets = node.operation, node.arguments.keras_tensors, node.outputs
         role = role_of(layer, sources, targets[0]) if len(targets) == 1 else "unknown"
         if role in ("kernel", "depthwise", "channelwise") and len(sources) > 1:
@@ -115,7 +137,7 @@ class _Cuts:
         for target in targets:
             ids = self._output_ids(layer, role, given, target)
             if role == "unknown":
-                self._pin(ids)
+                self._pin(ids, _unknown(layer))
             if id(layer) in made:  # a layer called twice has one kernel: its channels go together
                 self.ids.join(made[id(layer)][0], ids)
                 for one, other in zip(made[id(layer)][1], given, strict=True):
@@ -124,8 +146,8 @@ class _Cuts:
             self._give(target, ids)
         if role == "unknown":
             for ids in given:
-                self._pin(ids)
-        return [_Step(layer, role, [id(t) for t in sources], id(target)) for target in targets]
+                self._pin(ids, _unknown(layer))
+        return [Step(layer, role, [id(t) for t in sources], id(target)) for target in targets]
 
     def _output_ids(self, layer: Any, role: str, given: list[np.ndarray], target: Any) -> np.ndarray:
         size = channels_of(target)
@@ -147,37 +169,35 @@ class _Cuts:
         self.of[id(tensor)] = ids
         return ids
 
-    def _pin(self, ids: np.ndarray) -> None:
-        self.pinned |= set(ids.tolist())
+    def _pin(self, ids: np.ndarray, why: str = "") -> None:
+        self.pinned = {**dict.fromkeys(ids.tolist(), why), **self.pinned}
 
-    # Which channels are zero for every input, from the inputs on; which an output depends on, from the outputs back.
+    # Which channels are constant, from the inputs on; which an output depends on, from the outputs back.
 
-    def _zero(self) -> dict[int, np.ndarray]:
-        zero = {key: np.zeros(ids.size, bool) for key, ids in self.of.items()}
+    def _constants(self) -> dict[int, np.ndarray]:
+        values = {key: np.full(ids.size, np.nan) for key, ids in self.of.items()}
         for step in self.steps:
-            given, size = [zero[key] for key in step.sources], self.of[step.target].size
-            zero[step.target] = self._zero_after(step, given, size)
-        return zero
+            values[step.target] = self._constant_after(step, [values[key] for key in step.sources])
+        return values
 
-    def _zero_after(self, step: _Step, given: list[np.ndarray], size: int) -> np.ndarray:
-        layer = step.layer
+    def _constant_after(self, step: Step, given: list[np.ndarray]) -> np.ndarray:
+        size = self.of[step.target].size
         if step.role == "kernel":
-            reached = matrix_of(layer)[~given[0]].any(axis=0)
-            return ~reached & (bias_of(layer, size) == 0) & zero_stays(layer)
+            return after_kernel(step.layer, self._readable(step.layer, given[0]))
         if step.role == "depthwise":
-            kernel = layer.kernel.numpy()
-            empty = ~(kernel != 0).reshape(-1, size).any(axis=0)
-            channels = np.repeat(given[0], size // given[0].size)
-            return (empty | channels) & (bias_of(layer, size) == 0) & zero_stays(layer)
+            return after_depthwise(step.layer, given[0])
         if step.role == "channelwise":
-            return given[0] & stays_zero(layer, size)
+            return after_channelwise(step.layer, given[0])
         if step.role == "flatten":
             return np.tile(given[0], size // given[0].size)
         if step.role == "concatenate":
             return np.concatenate(given)
-        if step.role == "merge":
-            return np.any(given, axis=0) if type(layer).__name__ == "Multiply" else np.all(given, axis=0)
-        return np.zeros(size, bool)
+        return after_merge(step.layer, given) if step.role == "merge" else np.full(size, np.nan)
+
+    def _readable(self, layer: Any, given: np.ndarray) -> np.ndarray:
+        """Constants that the layer's bias can take in: of a layer that is called twice, zeros only."""
+        is_shared = sum(step.layer is layer for step in self.steps) > 1
+        return np.where(given == 0, 0, np.nan) if is_shared else given
 
     def _wanted(self, outputs: set[int]) -> dict[int, np.ndarray]:
         wanted = {key: np.full(ids.size, key in outputs) for key, ids in self.of.items()}
@@ -187,10 +207,10 @@ class _Cuts:
                 wanted[key] = wanted[key] | self._wanted_before(step, needed, place)
         return wanted
 
-    def _wanted_before(self, step: _Step, needed: np.ndarray, place: int) -> np.ndarray:
+    def _wanted_before(self, step: Step, needed: np.ndarray, place: int) -> np.ndarray:
         size = self.of[step.sources[place]].size
         if step.role == "kernel":
-            return np.asarray(matrix_of(step.layer)[:, needed].any(axis=1))
+            return np.asarray(connections(step.layer)[0][:, needed].any(axis=1))
         if step.role == "depthwise":
             used = (step.layer.kernel.numpy() != 0).reshape(-1, needed.size).any(axis=0)
             return np.asarray((needed & used).reshape(size, -1).any(axis=1))
@@ -205,15 +225,31 @@ class _Cuts:
 
     # What stays.
 
-    def _kept(self, zero: dict[int, np.ndarray], wanted: dict[int, np.ndarray], round_to: int) -> set[int]:
+    def _kept(self, wanted: dict[int, np.ndarray]) -> set[int]:
         kept = set(self.ids.roots(self.pinned).tolist())
         for key, ids in self.of.items():
-            kept |= set(self.ids.roots(ids[wanted[key] & ~zero[key]]).tolist())
-        widths = [self.ids.roots(self.of[step.target]) for step in self.steps if step.role == "kernel"]
-        grown = True
-        while grown:  # joined channels come back in several layers at once
-            grown = any([_round_up(kept, roots, round_to) for roots in widths])
+            kept |= set(self.ids.roots(ids[wanted[key] & np.isnan(self.constants[key])]).tolist())
+        for step in self.steps:
+            if step.role == "kernel":  # constants that it can not take in
+                (key,) = step.sources
+                needed = connections(step.layer)[0][:, wanted[step.target]].any(axis=1)
+                known = absorbed(step.layer, self._readable(step.layer, self.constants[key]))
+                kept |= set(self.ids.roots(self.of[key][needed & ~known]).tolist())
         return kept
+
+    def _say_what_is_left(self) -> None:
+        """Adds the layers with filters that have no weight and stay, and why they do."""
+        why = {self.ids.root(key): reason for key, reason in reversed(self.pinned.items())}
+        for step in self.steps:
+            if step.role != "kernel" and getattr(step.layer, "groups", 1) == 1:
+                continue
+            empty = ~connections(step.layer)[0].any(axis=0)
+            values = self.constants[step.target]
+            for root, value in zip(self.ids.roots(self.of[step.target][empty]), values[empty], strict=True):
+                reason = why.get(int(root), _JOINED + (_NO_BIAS if value else ""))
+                names = self.left.setdefault(reason, []) if root in self.kept and reason else []
+                if step.layer.name not in names:
+                    names.append(step.layer.name)
 
     def stays(self, key: int) -> np.ndarray:
         """Returns the places of a tensor's channels that stay."""
@@ -224,17 +260,27 @@ class _Cuts:
     def smaller(self, layer: Any) -> Any:
         """Returns the smaller copy of a layer; weights follow in `copy_weights`."""
         step = self.by_layer.get(id(layer))
+        if isinstance(layer, keras.Model) and is_graph(layer):
+            return _smaller(layer, self.round_to, self.left)
         copy = copy_layer(layer)
         if step is not None and isinstance(layer, keras.Layer):
             config = layer.get_config()
             if step.role == "kernel":
                 config["units" if "units" in config else "filters"] = len(self.stays(step.target))
+                config["use_bias"] = layer.use_bias or bool(np.any(self._taken_in(step)))
                 copy = type(layer).from_config(config)
             if isinstance(layer, keras.layers.MultiHeadAttention):
-                config["num_heads"] = len(_heads(layer))
+                config["num_heads"] = len(heads_of(layer))
                 copy = type(layer).from_config(config)
             self.pairs.append((layer, copy))
         return copy
+
+    def _taken_in(self, step: Step) -> np.ndarray:
+        """Returns what the bias of a layer gets of the constants that are cut out before it."""
+        (key,) = step.sources
+        gone = np.isin(np.arange(self.of[key].size), self.stays(key), invert=True)
+        values = np.where(gone, np.nan_to_num(self._readable(step.layer, self.constants[key])), 0)
+        return (values @ connections(step.layer)[1])[self.stays(step.target)]
 
     def copy_weights(self, old: keras.Layer, new: keras.Layer) -> None:
         """Gives the smaller layer what stays of the weights."""
@@ -242,10 +288,12 @@ class _Cuts:
         values = [variable.numpy() for variable in old.variables]
         if step.role != "unknown":
             inputs, outputs = self.stays(step.sources[0]), self.stays(step.target)
-            sizes = (self.of[step.sources[0]].size, self.of[step.target].size)
-            values = [_cut(step, value, inputs, outputs, sizes) for value in values]
+            values = [cut(step, variable, inputs, outputs, self.of[step.target].size) for variable in old.variables]
+            if step.role == "kernel" and new.use_bias:
+                extra = self._taken_in(step)
+                values = [*values[:-1], values[-1] + extra] if old.use_bias else [*values, extra]
         elif isinstance(old, keras.layers.MultiHeadAttention):
-            values = [_cut_heads(v, value, _heads(old)) for v, value in zip(old.variables, values, strict=True)]
+            values = [cut_heads(variable, heads_of(old)) for variable in old.variables]
         for variable, value in zip(new.variables, values, strict=True):
             variable.assign(value)
 
@@ -259,28 +307,6 @@ def _round_up(kept: set[int], roots: np.ndarray, round_to: int) -> bool:
     return bool(back)
 
 
-def _cut(step: _Step, value: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, sizes: tuple[int, int]) -> np.ndarray:
-    if step.role == "kernel" and value.ndim > 1:
-        first, second = (outputs, inputs) if "Transpose" in type(step.layer).__name__ else (inputs, outputs)
-        return np.take(np.take(value, first, axis=-2), second, axis=-1)
-    if step.role == "depthwise" and value.ndim > 1:
-        return np.take(value, inputs, axis=-2)
-    is_vector = value.ndim == 1 and value.size == sizes[1]  # a bias, or a BatchNorm's vectors
-    return value[outputs] if is_vector else value
-
-
-def _heads(layer: keras.layers.MultiHeadAttention) -> np.ndarray:
-    """Returns the heads with values and with output weights that are not zero; one at least."""
-    values = np.any(layer._value_dense.kernel.numpy() != 0, axis=(0, 2))
-    if layer._value_dense.bias is not None:
-        values = values | np.any(layer._value_dense.bias.numpy() != 0, axis=1)
-    used = np.any(layer._output_dense.kernel.numpy().reshape(values.size, -1) != 0, axis=1)
-    alive = np.flatnonzero(values & used)
-    return alive if alive.size else np.array([0])
-
-
-def _cut_heads(variable: keras.Variable, value: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """Kernels are [inputs, heads, size], their biases [heads, size]; the output's [heads, size, outputs], [outputs]."""
-    if "attention_output" in variable.path:
-        return value[heads] if value.ndim > 1 else value
-    return np.take(value, heads, axis=-2)
+def _unknown(layer: Any) -> str:
+    groups = f" in {layer.groups} groups" if getattr(layer, "groups", 1) != 1 else ""
+    return f"{layer.name} ({type(layer).__name__}{groups}) reads or gives them, which is left whole"
