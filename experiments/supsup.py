@@ -45,7 +45,7 @@ class SupSup:
     epochs: int = setting(3, "Passes over a task's training data.")
     batch_size: int = setting(128, "Examples per batch, in training and when a task is inferred.")
     lr: float = setting(1e-3, "RMSprop's learning rate at a task's first step; a cosine takes it to 0.")
-    images: int = setting(1, "Images of a batch that its task is inferred from.", names_run=False)
+    images: int = setting(128, "Images of a batch that its task is inferred from.", names_run=False)
     batches: int = setting(10, "Batches of each task's test images whose task is inferred; 0 for all.", names_run=False)
     seed: int = setting(0, "Of weights, scores and permutations.")
     runs: str = setting("runs", "Folder for masks and figures.", names_run=False)

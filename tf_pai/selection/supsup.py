@@ -41,8 +41,8 @@ TOGETHER = 16  # tasks whose bits are unpacked at once
 class SupSup(Rule):
     """The supermask of one task: the k highest scores of a layer; dL/ds = dL/dw_eff * w. `Supermasks` keeps many.
 
-    Scores are compared with their signs: the magnitudes that edge-popup compares give masks whose tasks cannot be told
-    apart by a gradient.
+    Unlike edge-popup's, scores are compared with their signs, and weights are not scaled by 1/sqrt(k): a task's
+    gradient could then not be told from that of others.
 
     Args:
         regularizer: see `Rule`.
@@ -166,7 +166,7 @@ class Supermasks:
         the entropy H of the outputs most: argmax(-dH/da).
 
         Args:
-            x: a batch of inputs of one task; one input is enough.
+            x: inputs of one task; the more tasks are stored, the more inputs it takes.
             search: "one_shot": one gradient decides; "binary": each gradient leaves the better half of the tasks.
 
         Raises:
