@@ -167,6 +167,11 @@ def test_data_of_another_type(model, data):
     refused(model, "data is a tf.data.Dataset or keras.utils.PyDataset", "snip", 0.5, data=data, error=TypeError)
 
 
+def test_data_as_nested_lists(model):
+    message = r"one row per example. Received: numbers, or lists of them. Pass numpy.asarray"
+    refused(model, message, "snip", 0.5, data=(X.tolist(), Y.tolist()), error=TypeError)
+
+
 @pytest.mark.parametrize("argument", ["include", "exclude"])
 def test_a_pattern_that_matches_nothing(model, argument):
     message = rf"Each pattern of {argument}= matches a weight. Received: 'conv\*', which matches none"

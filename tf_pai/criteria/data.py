@@ -77,7 +77,10 @@ def _batch(item: Any) -> Batch:
 
 def _length(x: Any, y: Any) -> int:
     if any(np.ndim(a) == 0 for a in keras.tree.flatten((x, y)) if a is not None):
-        raise TypeError("data holds arrays with one row per example. Received: numbers, or lists of them.")
+        raise TypeError(
+            "data holds arrays with one row per example. Received: numbers, or lists of them. "
+            "Pass numpy.asarray(...) of each."
+        )
     lengths = {len(a) for a in keras.tree.flatten((x, y)) if a is not None}
     if len(lengths) != 1:
         raise ValueError(f"Inputs and labels have the same number of examples. Received: {sorted(lengths)}.")
@@ -86,8 +89,20 @@ def _length(x: Any, y: Any) -> int:
     return lengths.pop()
 
 
-def _pieces(arrays: Any, micro_batch: int | None) -> list[Batch]:
-    arrays = [None if a is None else keras.tree.map_structure(np.asarray, a) for a in arrays]
+def as_arrays(data: Any) -> list[Any]:
+    """Returns x, y and what else `data` holds as arrays, of as many examples each; None stays.
+
+    Raises:
+        ValueError: no example; inputs and labels of different lengths.
+        TypeError: numbers in place of arrays, as nested lists hold them.
+    """
+    arrays = [None if a is None else keras.tree.map_structure(np.asarray, a) for a in data]
+    _length(arrays[0], arrays[1])
+    return arrays
+
+
+def _pieces(data: Any, micro_batch: int | None) -> list[Batch]:
+    arrays = as_arrays(data)
     total = _length(arrays[0], arrays[1])
     step = total if micro_batch is None else micro_batch
     cuts = [slice(start, min(start + step, total)) for start in range(0, total, step)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_pai.criteria import losses
 from tf_pai.criteria.base import Criterion
-from tf_pai.criteria.data import SYNTHETIC_BATCH, batches_of, random_inputs, warn_about_missing_data
+from tf_pai.criteria.data import SYNTHETIC_BATCH, as_arrays, batches_of, random_inputs, warn_about_missing_data
 from tf_pai.criteria.memory import examples_that_fit, micro_batch
 from tf_pai.criteria.problem import Problem
 from tf_pai.layers import PrunableWeight
@@ -57,7 +56,7 @@ def _piece(model: keras.Model, criterion: Criterion, data: Any) -> int | None:
     """How many examples of a pair of arrays are scored at a time; None for all, and for datasets."""
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         return None
-    return micro_batch(model, keras.tree.map_structure(np.asarray, data[0]), criterion.training)
+    return micro_batch(model, as_arrays(data)[0], criterion.training)
 
 
 def _set_loss(problem: Problem, criterion: Criterion, loss: Any) -> None:
