@@ -119,10 +119,14 @@ def test_training_of_unknown_length_needs_an_end():
         model.fit(endless.filter(lambda x, y: True), steps_per_epoch=None, verbose=0, callbacks=[RigL(update_every=2)])
 
 
-def test_structured_masks_are_refused():
-    model = tf_pai.prune_at_init(mlp(sparsity=None), "magnitude", structure="2:4")
-    with pytest.raises(ValueError, match=r"RigL moves single weights. Received: a model pruned with structure 2:4"):
-        fit([RigL(**RIGL)], model)
+@pytest.mark.parametrize("compute", ["masked", "sparse"])
+def test_structured_masks_are_refused_of_loaded_models_too(compute, tmp_path):
+    model = tf_pai.prune_at_init(mlp(sparsity=None), "magnitude", structure="2:4", compute=compute)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    for structured in (model, loaded, tf_pai.to_dense(loaded)):
+        with pytest.raises(ValueError, match=r"RigL moves single weights. Received: a model pruned with structure 2:4"):
+            fit([RigL(**RIGL)], structured)
 
 
 def test_sparse_compute_is_refused():

@@ -11,9 +11,8 @@ import keras
 
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
-from tf_pai.layers import SparseMask, held_masks, prunable_weights
+from tf_pai.layers import SparseMask, held_masks, prunable_weights, walk
 from tf_pai.masks import sparsity
-from tf_pai.records import record_of
 from tf_pai.registry import nearest
 
 
@@ -48,9 +47,9 @@ def check_model(callback: Any, model: Any) -> None:
     name = type(callback).__name__
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"{name} works on a built Keras model. Received: {type(model).__name__}. Build it first.")
-    record = record_of(model)
-    structure = "unstructured" if record is None else str(record.choices.get("structure", "unstructured"))
-    if structure != "unstructured":
+    structures = (getattr(layer, "mask_structure", None) for _, layer in walk(model))
+    structure = next(filter(None, structures), None)
+    if structure is not None:
         raise ValueError(
             f"{name} moves single weights. Received: a model pruned with structure {structure}. "
             'Prune with structure="unstructured".'

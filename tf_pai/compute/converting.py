@@ -146,7 +146,8 @@ def _masked_form(layer: Any) -> keras.Layer | None:
         return None
     masks = {path: held.as_bool() for path, held in held_masks(layer).items()}
     dense = layer.to_dense()
-    masked = PrunableLayer(dense, pruned=tuple(i for i, path in enumerate(weights_of(dense)) if path in masks))
+    pruned = tuple(i for i, path in enumerate(weights_of(dense)) if path in masks)
+    masked = PrunableLayer(dense, pruned, mask_structure=layer.mask_structure)
     masked.set_masks(masks)
     return masked
 

@@ -77,8 +77,11 @@ def sparse_form(layer: PrunableLayer) -> SparseKernel | SparseMultiHeadAttention
     parts = _parts(layer.layer)
     flat = {name: kept[id(part._kernel)] for name, part in parts.items() if id(part._kernel) in kept}
     if isinstance(layer.layer, Attention):
-        return SparseMultiHeadAttention.from_dense(layer.layer, flat)
-    return FORMS[type(layer.layer)].from_dense(layer.layer, flat[""])
+        sparse = SparseMultiHeadAttention.from_dense(layer.layer, flat)
+    else:
+        sparse = FORMS[type(layer.layer)].from_dense(layer.layer, flat[""])
+    sparse.mask_structure = layer.mask_structure
+    return sparse
 
 
 def fused_form(layer: Any) -> FusedBatchNormalization | None:

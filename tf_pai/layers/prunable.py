@@ -45,6 +45,7 @@ class PrunableLayer(keras.layers.Wrapper):
             weights alike, bit for bit, and saves time; moments of pruned weights are then not zero. Adafactor, which
             divides by the mean square of each row's gradient, gets the unmasked gradient too; set
             `layer.mask_gradients = False` to train with Adafactor in a loop of your own.
+        mask_structure: what the masks keep to, as "2:4" or "filter"; None: they are of single weights.
 
     Example:
         >>> import keras, tf_pai
@@ -57,7 +58,12 @@ class PrunableLayer(keras.layers.Wrapper):
     frozen: tuple[keras.Variable, ...] = ()  # weights that are not trained as long as they are wrapped
 
     def __init__(
-        self, layer: keras.Layer, pruned: tuple[int, ...] | None = None, mask_gradients: bool = True, **kwargs: Any
+        self,
+        layer: keras.Layer,
+        pruned: tuple[int, ...] | None = None,
+        mask_gradients: bool = True,
+        mask_structure: str | None = None,
+        **kwargs: Any,
     ):
         if isinstance(layer, PrunableLayer):
             raise ValueError("A PrunableLayer wraps a plain layer. Received: a PrunableLayer. Wrap `layer.layer`.")
@@ -71,7 +77,7 @@ class PrunableLayer(keras.layers.Wrapper):
             layer, **{"name": layer.name, "dtype": layer.dtype_policy, "trainable": layer.trainable, **kwargs}
         )
         self.pruned = None if pruned is None else tuple(pruned)
-        self.mask_gradients = mask_gradients
+        self.mask_gradients, self.mask_structure = mask_gradients, mask_structure
         self.autocast = layer.autocast
         self._convert_input_args = layer._convert_input_args
         self._allow_non_tensor_positional_args = layer._allow_non_tensor_positional_args
@@ -269,4 +275,5 @@ class PrunableLayer(keras.layers.Wrapper):
 
     def get_config(self) -> dict:
         """Returns the inner layer and the places of the pruned weights."""
-        return {**super().get_config(), "pruned": self.pruned, "mask_gradients": self.mask_gradients}
+        own = {name: getattr(self, name) for name in ("pruned", "mask_gradients", "mask_structure")}
+        return {**super().get_config(), **own}

@@ -18,7 +18,7 @@ from tf_pai.layers.positions import SPREADS, carried_over, checked_positions, dr
 from tf_pai.registry import nearest
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(SparseStructure)[1:])
-OWN_OPTIONS = ("density", "distribution", "seed")
+OWN_OPTIONS = ("density", "distribution", "seed", "mask_structure")
 NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
 
 
@@ -33,10 +33,12 @@ class SparseKernel(MovableKernel, keras.layers.Layer):
     Attributes:
         stands_for: the Keras layer that it is a sparse form of.
         kernel_shape: shape of the dense kernel.
+        mask_structure: what the places of kept weights keep to, as "2:4"; None: they are of single weights.
     """
 
     stands_for: type[keras.Layer]
     kernel_shape: tuple[int, ...]
+    mask_structure: str | None = None
 
     def _set_options(self, density: float, distribution: str, seed: int | None) -> None:
         name = type(self).__name__
@@ -249,6 +251,13 @@ class SparseKernel(MovableKernel, keras.layers.Layer):
         """Returns the plain layer's, and the density."""
         config = super().get_config()
         return {**config, **{name: getattr(self, name) for name in OWN_OPTIONS}}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Any:
+        """Returns the layer of a configuration."""
+        layer = super().from_config({name: value for name, value in config.items() if name != "mask_structure"})
+        layer.mask_structure = config.get("mask_structure")
+        return layer
 
     # From dense to sparse and back.
 

@@ -40,6 +40,7 @@ class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
     """
 
     stands_for = keras.layers.MultiHeadAttention
+    mask_structure: str | None = None  # as SparseKernel's
 
     def __init__(self, *args: Any, densities: dict[str, float], **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -55,8 +56,16 @@ class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
             _put(self, name, sparse)
 
     def get_config(self) -> dict:
-        """Returns Keras' configuration, and the densities."""
-        return {**super().get_config(), "densities": dict(self.densities)}
+        """Returns Keras' configuration, the densities and the masks' structure."""
+        own = {"densities": dict(self.densities), "mask_structure": self.mask_structure}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Any:
+        """Returns the layer of a configuration."""
+        layer = super().from_config({name: value for name, value in config.items() if name != "mask_structure"})
+        layer.mask_structure = config.get("mask_structure")
+        return layer
 
     @classmethod
     def from_dense(cls, layer: keras.layers.MultiHeadAttention, flat: dict[str, np.ndarray]) -> Any:
@@ -85,7 +94,8 @@ class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
 
     def to_dense(self) -> keras.layers.MultiHeadAttention:
         """Returns Keras' layer with the same weights, zeros at pruned places."""
-        config = {name: value for name, value in self.get_config().items() if name != "densities"}
+        own = ("densities", "mask_structure")
+        config = {name: value for name, value in self.get_config().items() if name not in own}
         new = self.stands_for.from_config(config)
         return _filled(new, self, lambda _, part: part.to_dense() if isinstance(part, SparseKernel) else None)
 

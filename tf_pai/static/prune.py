@@ -12,14 +12,14 @@ import numpy as np
 from tf_pai.compute import check_compute, to_sparse
 from tf_pai.criteria import Criterion
 from tf_pai.criteria.making import make_problem
-from tf_pai.layers import participating
+from tf_pai.layers import participating, prunable_layers
 from tf_pai.masks import get_masks, set_masks
 from tf_pai.records import Record, remember, score_histogram
 from tf_pai.static import method as methods
 from tf_pai.static.checks import check_model, check_randomness, check_scores
 from tf_pai.static.filters import with_companions
 from tf_pai.static.plan import Masks, Plan, Weights, make_plan
-from tf_pai.structures import Filter
+from tf_pai.structures import Filter, Unstructured
 
 
 def prune_at_init(
@@ -96,6 +96,8 @@ def prune_at_init(
         masks = with_companions(model, plan.weights, masks)
     pruned = set_masks(model, masks)
     remember(pruned, record)
+    for layer in prunable_layers(pruned).values():
+        layer.mask_structure = None if isinstance(plan.structure, Unstructured) else repr(plan.structure)
     if recipe.transform is not None:
         recipe.transform(pruned, masks, seed)
     if compute != "masked":
