@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-NAMES = ["RigL", "SET", "SNFS", "DeepR", "DNS"]
+NAMES = ["RigL", "SET", "SNFS", "DeepR", "DNS", "RigL:sparse"]
 
 
 def test_two_replicas():

@@ -88,11 +88,25 @@ def test_attention_moves_too():
     assert all(equal(a, b) for a, b in zip(masks, others, strict=True)) and not equal(masks[0], masks[1])
 
 
+@pytest.mark.parametrize("name", ["SET", "RigL"])
+def test_layers_in_tiles_of_one_row_and_of_three(name):
+    """RigL's masks are those of whole layers; SET draws other random numbers, but the same each time."""
+    masked, sparse = masked_and_sparse(OPTIMIZERS["Adam"])
+    callback, masks = trained(sparse, name, epochs=1, tile_size=10)
+    other = masked if name == "RigL" else masked_and_sparse(OPTIMIZERS["Adam"])[1]
+    again, others = trained(other, name, epochs=1, tile_size=10)
+    assert [weight.tile_rows for weight in callback.weights] == [None, 1, 3]
+    assert all(equal(a, b) for a, b in zip(masks, others, strict=True)) and tf_pai.verify(sparse)
+    assert [mask.sum() for mask in masks[0].values()] == [mask.sum() for mask in masks[-1].values()]
+    assert all((a != b).any() for a, b in zip(masks[0].values(), masks[-1].values(), strict=True))
+    assert again.history.updates == callback.history.updates
+
+
 def test_a_loop_of_ones_own():
     x, y = data(16)
     last = []
     for model in small(keras.optimizers.SGD(0.02)):
-        callback = callbacks.RigL(update_every=2, end_step=6, decay="constant", seed=1)
+        callback = callbacks.RigL(update_every=2, end_step=6, decay="constant", seed=1, tile_size=5)
         callback.set_model(model)
         moved = []
         for _ in range(4):

@@ -34,6 +34,8 @@ class DynamicMasks(MaskMover):
         final_fraction: what the drop fraction decays to.
         rounding: of the number dropped: "floor", "ceil" or "round".
         seed: of everything random; give one where a run may be resumed.
+        tile_size: how many weights of a sparse Dense or EinsumDense layer may exist densely at once in an update;
+            larger layers are updated tile of rows by tile of rows, and draw other random numbers than masked ones.
         log_dir: folder for TensorBoard: density of each weight, exploration and churn at each update.
 
     Attributes:
@@ -72,11 +74,13 @@ class DynamicMasks(MaskMover):
         rounding: str = "floor",
         seed: int | None = None,
         log_dir: str | None = None,
+        tile_size: int = 2**26,
     ):
         super().__init__()
         self.update_every, self.begin_step, self.end_step = update_every, begin_step, end_step
         self.drop_fraction, self.decay, self.final_fraction = drop_fraction, decay, final_fraction
         self.decay_from_begin, self.rounding, self.log_dir = decay_from_begin, rounding, log_dir
+        self.tile_size = tile_size
         self.seed = int(np.random.randint(2**31)) if seed is None else seed
 
     def select(self, state: WeightState) -> tf.Tensor:
@@ -124,6 +128,7 @@ class DynamicMasks(MaskMover):
         checks.check_schedule(self)
         checks.check_fraction(self)
         checks.check_seed(self)
+        checks.check_tile_size(self)
 
     def prepare(self, model: keras.Model) -> None:
         """Changes the model before training, where the method needs that."""

@@ -104,6 +104,13 @@ def check_seed(callback: Any) -> None:
         raise ValueError(f"seed is a whole number, 0 or more. Received: seed={seed!r}.")
 
 
+def check_tile_size(callback: Any) -> None:
+    """Raises a ValueError where the size of a tile is no whole number, or below 1."""
+    size = callback.tile_size
+    if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
+        raise ValueError(f"tile_size is a whole number, 1 or more. Received: tile_size={size!r}.")
+
+
 def check_schedule(callback: Any) -> None:
     """Raises a ValueError where the schedule makes no sense."""
     schedule = callback.schedule

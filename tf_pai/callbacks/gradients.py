@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks.moving import MovingWeight, SparseMovingWeight
+from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.callbacks.sparse_moving import SparseMovingWeight
 from tf_pai.criteria.data import Batch
 from tf_pai.criteria.losses import find_loss
 from tf_pai.criteria.problem import Problem
@@ -29,8 +30,8 @@ class DenseGradients:
         chosen = {w.path: PrunableWeight(w.path, w.variable, w.layer, input_axis=-2, output_axis=-1) for w in weights}
         self.problem, self.weights = Problem(model, chosen), weights
 
-    def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
-        """Returns {path: gradient}."""
+    def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Returns {path: gradient, or what a layer in tiles has of it}."""
         problem = self.problem
         x, y, sample_weight = keras.tree.map_structure(_as_tensor, (x, y, sample_weight))
         if problem.loss is None:
@@ -40,7 +41,7 @@ class DenseGradients:
         gradients = problem.traced("dense", self._gradients)(x, y, sample_weight, problem.tensors())
         return dict(zip(problem.paths, gradients, strict=True))
 
-    def _gradients(self, x: Any, y: Any, sample_weight: Any, values: list[tf.Tensor]) -> list[tf.Tensor]:
+    def _gradients(self, x: Any, y: Any, sample_weight: Any, values: list[tf.Tensor]) -> list[Any]:
         seen = types.SimpleNamespace(dense={})
         with contextlib.ExitStack() as stack:
             for weight in self.weights:

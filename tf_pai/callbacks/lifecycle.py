@@ -131,7 +131,9 @@ class MaskMover(keras.callbacks.Callback):
             self.prepare(model)
             if self.optimizer is not None and not self.optimizer.built:
                 self.optimizer.build(model.trainable_variables)
-        self.weights: list[MovingWeight] = moving_weights(model, self.optimizer)
+        replicas = getattr(getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1)
+        tile = self.tile_size if replicas == 1 else None  # replicas add up whole gradients
+        self.weights: list[MovingWeight] = moving_weights(model, self.optimizer, tile)
         if self.dense_gradients:
             self._masked_before = [(weight.layer, weight.layer.mask_gradients) for weight in self.weights]
             for layer, _ in self._masked_before:

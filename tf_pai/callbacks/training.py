@@ -147,8 +147,9 @@ class TrainFunction:
                 logs, gradients = strategy.run(step, args=(batch,))
             logs = reduce_per_replica(logs, strategy, reduction="auto")
             _check_captured(gradients)
-            summed = {path: strategy.reduce("SUM", g, axis=None) for path, g in gradients.items()}
-            return logs, updater.update(*plan, summed)
+            if strategy.num_replicas_in_sync > 1:
+                gradients = {path: strategy.reduce("SUM", g, axis=None) for path, g in gradients.items()}
+            return logs, updater.update(*plan, gradients)
 
         return self._graph(due)
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.callbacks.sparse_moving import SparseMovingWeight
+from tf_pai.callbacks.tiles import KeptState, exchange_by_tiles
 from tf_pai.callbacks.weights import WeightState
 
 KEPT, BORN, EXPLORED = 0, 1, 2  # columns of what `Updater` returns
@@ -35,7 +37,7 @@ class Updater:
             weights; else each weight is on its own, and its gradient can be freed before the next one is there.
 
     Attributes:
-        explored: one boolean variable per weight, True where it has ever been alive.
+        explored: the places of each weight that have ever been alive.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Updater:
     ):
         self.method, self.weights, self.seed = method, weights, seed
         self.skips_as_a_whole = skips_as_a_whole
-        self.explored = [tf.Variable(weight.alive(), trainable=False) for weight in weights]
+        self.explored = [weight.explored() for weight in weights]
         self._update, self._counts = _graph(self.update, eagerly), _graph(self._count, eagerly)
 
     def __call__(self, step: int, keep: list[int], total: list[int], gradients: Any = None) -> Any:
@@ -53,7 +55,7 @@ class Updater:
             step: the step that has just been taken.
             keep: how many of each weight's places stay alive.
             total: how many are alive in the end.
-            gradients: {path: dense gradient} where the method reads it.
+            gradients: {path: dense gradient, or what a layer in tiles has of it} where the method reads it.
         """
         return self._update(*self.as_tensors(step, keep, total), gradients)
 
@@ -67,46 +69,57 @@ class Updater:
         finite = self._all_finite(gradients) if gradients is not None and self.skips_as_a_whole else None
         rows = []
         for i, weight in enumerate(self.weights):
-            gradient = self._gradient_of(weight, gradients)
-            state = WeightState(weight, gradient, step, keep[i], total[i], self.seed)
-            rows.append(self._move(state, self.explored[i], finite))
+            plan = self._gradient_of(weight, gradients), step, keep[i], total[i], self.seed
+            if isinstance(weight, SparseMovingWeight) and weight.tile_rows is not None:
+                rows.append(self._move_by_tiles(KeptState(weight, *plan), self.explored[i], finite))
+            else:
+                rows.append(self._move(WeightState(weight, *plan), self.explored[i], finite))
         return tf.stack(rows)
 
     @staticmethod
-    def _all_finite(gradients: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients.values()])
+    def _all_finite(gradients: Any) -> tf.Tensor:
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in tf.nest.flatten(gradients)])
 
     def _gradient_of(self, weight: MovingWeight, gradients: Any) -> Any:
         if gradients is None:
             return None
         gradient = gradients.get(weight.path)  # none where the loss does not reach the weight
-        return tf.zeros(weight.shape, weight.variable.dtype) if gradient is None else tf.convert_to_tensor(gradient)
+        return weight.no_gradient() if gradient is None else gradient
 
-    def _move(self, state: WeightState, explored: tf.Variable, finite: tf.Tensor | None) -> tf.Tensor:
+    def _move(self, state: WeightState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
         new = self.method.select(state)
         if state.gradient is not None:  # after an overflow, gradients say nothing
-            finite = tf.reduce_all(tf.math.is_finite(state.gradient)) if finite is None else finite
+            finite = self._all_finite(state.gradient) if finite is None else finite
             new = tf.where(finite, new, state.alive)
         born = new & ~state.alive
         if self.method.keeps_dense_weights:
-            state.weight.move(new, None, None)
+            places = state.weight.move(new, None, None)
         else:
             value = tf.where(born, self.method.revived(state), state.value)
-            state.weight.move(new, value, state.alive if self.method.resets_slots else None)
-        ever = explored | new
-        explored.assign(ever)
-        return tf.stack([tf.math.count_nonzero(mask, dtype=tf.int32) for mask in (new, born, ever)])
+            places = state.weight.move(new, value, state.alive if self.method.resets_slots else None)
+        kept, newborn = (tf.math.count_nonzero(mask, dtype=tf.int64) for mask in (new, born))
+        return tf.stack([kept, newborn, explored.add(places)])
+
+    def _move_by_tiles(self, state: KeptState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
+        flat, before = exchange_by_tiles(self.method, state), state.weight.layer.flat_positions()
+        if state.gradient is not None:
+            flat = tf.where(self._all_finite(state.gradient) if finite is None else finite, flat, before)
+        values, was_alive = state.weight.carried(state.value, flat)
+        values = tf.where(was_alive, values, self.method.revived(state))
+        state.weight.move_to(flat, values, was_alive)
+        born = tf.math.count_nonzero(~was_alive, dtype=tf.int64)
+        return tf.stack([tf.size(flat, tf.int64), born, explored.add(flat)])
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns the bits of what has ever been alive, by the weights' order: names differ between sessions."""
-        return {f"ever_alive/{i}": np.packbits(ever.numpy()) for i, ever in enumerate(self.explored)}
+        return {f"ever_alive/{i}": explored.bits() for i, explored in enumerate(self.explored)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Adds what `get_state` returned, where `state` has that of weights of the same size."""
-        for i, (weight, ever) in enumerate(zip(self.weights, self.explored, strict=True)):
+        for i, (weight, explored) in enumerate(zip(self.weights, self.explored, strict=True)):
             bits = state.get(f"ever_alive/{i}")
             if bits is not None and bits.size == -(-weight.size // 8):
-                ever.assign(ever | np.unpackbits(bits)[: weight.size].astype(bool).reshape(ever.shape))
+                explored.add_bits(bits)
 
     def counts(self) -> list[int]:
         """Returns how many places of each weight are alive."""

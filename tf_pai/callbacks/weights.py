@@ -9,12 +9,13 @@ import keras
 import tensorflow as tf
 
 from tf_pai.callbacks import rules
-from tf_pai.callbacks.moving import MovingWeight, SparseMovingWeight
+from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.slots import momentum_of, slots_of
+from tf_pai.callbacks.sparse_moving import SparseMovingWeight
 from tf_pai.layers import SparseMask, held_masks, prunable_layers
 
 
-def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeight]:
+def moving_weights(model: keras.Model, optimizer: Any = None, tile: int | None = None) -> list[MovingWeight]:
     """Returns the weights with a mask, in model order.
 
     Masks of weights that are not trained stay where they are, as do those of biases that follow a filter.
@@ -22,6 +23,7 @@ def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeig
     Args:
         model: a pruned model.
         optimizer: a built optimizer, or None.
+        tile: how many weights of a sparse layer may exist densely at once; None: all.
     """
     homes = {
         id(weight): (mask, layer, inner)
@@ -35,7 +37,7 @@ def moving_weights(model: keras.Model, optimizer: Any = None) -> list[MovingWeig
         if len(held.shape) >= 2 and weight.trainable:
             slots = () if optimizer is None else tuple(slots_of(optimizer, weight, initial))
             if isinstance(held, SparseMask):
-                found.append(SparseMovingWeight(len(found), path, weight, None, held.layer, "kernel", slots))
+                found.append(SparseMovingWeight(len(found), path, weight, None, held.layer, "kernel", slots, tile))
             else:
                 found.append(MovingWeight(len(found), path, weight, *homes[id(weight)], slots))
     return found
@@ -51,16 +53,29 @@ class WeightState:
         keep: how many of the weights alive the method's plan keeps, an integer tensor.
         total: how many the plan wants alive after the update, an integer tensor.
         seed: of the method's random numbers.
+        value: default: the weight's.
+        alive: default: the weight's.
 
     Attributes:
         value: the weight; at pruned places 0, or what lives on there in the background.
         alive: boolean mask before the update; what a rule takes out of it begins anew where it comes back.
     """
 
-    def __init__(self, weight: MovingWeight, gradient: Any, step: Any, keep: Any, total: Any, seed: int):
+    def __init__(
+        self,
+        weight: MovingWeight,
+        gradient: Any,
+        step: Any,
+        keep: Any,
+        total: Any,
+        seed: int,
+        value: Any = None,
+        alive: Any = None,
+    ):
         self.weight, self.gradient, self.step, self.keep, self.total = weight, gradient, step, keep, total
         self.seed = seed
-        self.value, self.alive = weight.value(), weight.alive()
+        self.value = weight.value() if value is None else value
+        self.alive = weight.alive() if alive is None else alive
 
     def magnitude(self) -> tf.Tensor:
         """Returns |w|."""

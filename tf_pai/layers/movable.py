@@ -10,18 +10,20 @@ import tensorflow as tf
 
 from tf_pai import kernels
 
-Sink = Callable[[tf.Tensor], None]
+Sink = Callable[[tf.Tensor, tf.Tensor], None]
 
 
 class MovableKernel:
     """Mixed into `SparseKernel`.
 
     Attributes:
-        gradient_sink: where one is set, the backward pass calls it with the layer's gradient by all weights, kept or
-            not, in the dense kernel's shape.
+        gradient_sink: where one is set, the backward pass calls it with the layer's inputs and the gradient by its
+            product, of which `dense_gradient` makes that by all weights, kept or not.
+        has_tiles: whether `dense_gradient` gives some rows without the others.
     """
 
     gradient_sink: Sink | None = None
+    has_tiles = True
 
     def flat_positions(self: Any) -> tf.Tensor:
         """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising."""
@@ -52,16 +54,21 @@ class MovableKernel:
         sink = self.gradient_sink
         if sink is None:
             return outputs
-        return _tapped(lambda dy: sink(self._dense_gradient(inputs, dy)), outputs)
+        return _tapped(lambda dy: sink(inputs, dy), outputs)
 
-    def _dense_gradient(self: Any, inputs: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
-        """dL/dw of the dense kernel, from the gradient by the layer's product."""
+    def dense_gradient(self: Any, inputs: tf.Tensor, dy: tf.Tensor, begin: int, end: int) -> tf.Tensor:
+        """Returns rows [begin, end) of dL/dw of the dense kernel as a matrix.
+
+        Args:
+            inputs: of the layer.
+            dy: the gradient by the layer's product.
+            begin, end: which rows.
+        """
         rows, cols = self.matrix_shape
-        gradient = kernels.dense_gradient(tf.reshape(inputs, [-1, rows]), tf.reshape(dy, [-1, cols]), 0, rows)
-        return tf.reshape(gradient, self.kernel_shape)
+        return kernels.dense_gradient(tf.reshape(inputs, [-1, rows]), tf.reshape(dy, [-1, cols]), begin, end)
 
 
-def _tapped(tap: Sink, outputs: tf.Tensor) -> tf.Tensor:
+def _tapped(tap: Callable[[tf.Tensor], None], outputs: tf.Tensor) -> tf.Tensor:
     @tf.custom_gradient
     def same(outputs: tf.Tensor) -> Any:
         def backward(dy: tf.Tensor) -> tf.Tensor:

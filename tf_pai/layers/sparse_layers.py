@@ -81,6 +81,7 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
     """
 
     stands_for = keras.layers.Conv2D
+    has_tiles = False
 
     def __init__(
         self,
@@ -105,14 +106,13 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
     def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
         return self.convolution_op(inputs, kernel)
 
-    def _dense_gradient(self, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
-        return tf.raw_ops.Conv2DBackpropFilter(
-            input=x,
-            filter_sizes=list(self.kernel_shape),
-            out_backprop=dy,
-            strides=[1, *self.strides, 1],
-            padding=self.padding.upper(),
+    def dense_gradient(self, inputs: tf.Tensor, dy: tf.Tensor, begin: int, end: int) -> tf.Tensor:
+        """Returns rows [begin, end) of dL/dw of the dense kernel as a matrix; all are computed."""
+        strides, padding = [1, *self.strides, 1], self.padding.upper()
+        whole = tf.raw_ops.Conv2DBackpropFilter(
+            input=inputs, filter_sizes=self.kernel_shape, out_backprop=dy, strides=strides, padding=padding
         )
+        return tf.reshape(whole, self.matrix_shape)[begin:end]
 
 
 def plain_convolution(layer: keras.layers.Conv2D) -> bool:

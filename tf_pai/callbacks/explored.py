@@ -1,0 +1,65 @@
+"""Which places of a weight have ever been alive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+class Explored:
+    """One boolean for each place.
+
+    Args:
+        alive: mask of the places that are alive at the start.
+    """
+
+    def __init__(self, alive: Any):
+        self.ever = tf.Variable(alive, trainable=False)
+
+    def add(self, alive: tf.Tensor) -> tf.Tensor:
+        """Adds places, a mask, in a graph; returns how many have ever been alive."""
+        ever = self.ever | alive
+        self.ever.assign(ever)
+        return tf.math.count_nonzero(ever, dtype=tf.int64)
+
+    def bits(self) -> np.ndarray:
+        """Returns one bit for each place, as `np.packbits` orders them."""
+        return np.packbits(self.ever.numpy())
+
+    def add_bits(self, bits: np.ndarray) -> None:
+        """Adds the places of what `bits` returned."""
+        self.ever.assign(self.ever | np.unpackbits(bits)[: tf.size(self.ever)].astype(bool).reshape(self.ever.shape))
+
+
+class ExploredBits:
+    """One bit for each place, of layers that are too big for more.
+
+    Args:
+        flat: row-major positions that are alive at the start.
+        size: number of places.
+    """
+
+    def __init__(self, flat: np.ndarray, size: int):
+        self.packed = tf.Variable(_with(np.zeros(-(-size // 8), np.uint8), flat)[0], trainable=False)
+
+    def add(self, flat: tf.Tensor) -> tf.Tensor:
+        """Adds row-major positions, in a graph; returns how many have ever been alive."""
+        packed, count = tf.numpy_function(_with, [self.packed, flat], [tf.uint8, tf.int64])
+        self.packed.assign(tf.ensure_shape(packed, self.packed.shape))
+        return tf.ensure_shape(count, [])
+
+    def bits(self) -> np.ndarray:
+        """Returns the bits, as `np.packbits` orders them."""
+        return self.packed.numpy()
+
+    def add_bits(self, bits: np.ndarray) -> None:
+        """Adds the places of what `bits` returned."""
+        self.packed.assign(self.packed.numpy() | bits)
+
+
+def _with(packed: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.int64]:
+    packed = packed.copy()
+    np.bitwise_or.at(packed, flat >> 3, np.right_shift(128, flat & 7).astype(np.uint8))
+    return packed, np.bitwise_count(packed).sum(dtype=np.int64)

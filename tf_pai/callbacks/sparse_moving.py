@@ -1,0 +1,165 @@
+"""The kept values of a sparse layer, which move to other places.
+
+The rules see them as they see a dense weight: as a value and a boolean mask, which exist during the layer's update.
+A layer of more than `tile` weights is never there as a whole: what it keeps is chosen among its kept values, and what
+comes to life tile of rows by tile of rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tf_pai.callbacks.explored import ExploredBits
+from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.layers import SparseKernel
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseMovingWeight(MovingWeight):
+    """The kept values of a sparse layer, always as many; there is no mask beside them.
+
+    Attributes:
+        tile: how many weights may exist densely at once; None: all.
+    """
+
+    layer: SparseKernel
+    tile: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the dense kernel."""
+        return self.layer.kernel_shape
+
+    @property
+    def masks_gradient(self) -> bool:
+        """False: the variable's gradient has no others."""
+        return False
+
+    @property
+    def tile_rows(self) -> int | None:
+        """How many rows a tile has; None for a layer that may exist as a whole."""
+        if self.tile is None or self.size <= self.tile or not self.layer.has_tiles:
+            return None
+        return max(1, self.tile // self.layer.matrix_shape[1])
+
+    def kept(self) -> tf.Tensor:
+        """Returns the kept values."""
+        return tf.convert_to_tensor(self.variable.value)
+
+    def value(self) -> tf.Tensor:
+        """Returns the dense kernel, zeros at pruned places."""
+        return self._dense(self.kept())
+
+    def alive(self) -> tf.Tensor:
+        """Returns the mask, boolean."""
+        return self._dense(tf.ones([self.layer.nnz], tf.bool))
+
+    def count(self) -> tf.Tensor:
+        """Returns how many places are alive."""
+        return tf.constant(self.layer.nnz, tf.int32)
+
+    def _dense(self, kept: tf.Tensor) -> tf.Tensor:
+        size = tf.constant([self.size], tf.int64)
+        return tf.reshape(tf.scatter_nd(self.layer.flat_positions()[:, None], kept, size), self.shape)
+
+    def explored(self) -> Any:
+        """Returns the places that are alive now, to add others to."""
+        return ExploredBits(self.layer.positions(), self.size)
+
+    def move(self, new: tf.Tensor, value: tf.Tensor | None, slots_of: tf.Tensor | None) -> tf.Tensor:
+        """Puts the values of the new mask, and the slots of the weights that go on, to its places.
+
+        Returns:
+            What `explored()` takes: the row-major positions.
+        """
+        flat = tf.where(tf.reshape(new, [-1]))[:, 0]
+        going_on = _at(flat, self.alive() if slots_of is None else slots_of)
+        self.move_to(flat, _at(flat, self.value() if value is None else value), going_on)
+        return flat
+
+    def move_to(self, flat: tf.Tensor, values: tf.Tensor, going_on: tf.Tensor) -> None:
+        """Does what `move` does.
+
+        Args:
+            flat: rising row-major positions, int64 [nnz].
+            values: [nnz].
+            going_on: boolean [nnz]: whose slots go on.
+        """
+        flat = tf.ensure_shape(flat, [self.layer.nnz])
+        for slot in self.slots:
+            held = self.carried(tf.convert_to_tensor(slot.variable.value), flat)[0]
+            slot.variable.assign(tf.where(going_on, held, tf.cast(slot.initial, held.dtype)))
+        self.layer.move(flat, values)
+
+    def carried(self, values: tf.Tensor, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns ([nnz] values at other positions, whether each of these was alive); zero where it was not."""
+        old = self.layer.flat_positions()
+        place = tf.minimum(tf.searchsorted(old, flat, out_type=tf.int64), self.layer.nnz - 1)
+        stays = tf.equal(tf.gather(old, place), flat)
+        return tf.where(stays, tf.gather(values, place), tf.zeros([], values.dtype)), stays
+
+    @contextlib.contextmanager
+    def dense_backward(self, seen: Any) -> Iterator[None]:
+        """Inside it, each backward pass through the layer adds (inputs, dL/d product) to `seen.dense[path]`."""
+
+        def add(inputs: tf.Tensor, dy: tf.Tensor) -> None:
+            seen.dense.setdefault(self.path, []).append((inputs, dy))
+
+        before = self.layer.gradient_sink
+        try:
+            self.layer.gradient_sink = add
+            yield
+        finally:
+            self.layer.gradient_sink = before
+
+    def dense_gradient(self, gradient: Any, seen: Any) -> Any:
+        """Returns dL/dw of all places; of a layer in tiles, what `gradient_rows` makes it of."""
+        parts = tf.convert_to_tensor(gradient), seen.dense.get(self.path, [])
+        if self.tile_rows is not None:
+            return parts
+        return tf.reshape(self.gradient_rows(parts, 0, self.layer.matrix_shape[0]), self.shape)
+
+    def no_gradient(self) -> Any:
+        """Returns what `dense_gradient` does where the loss does not reach the layer."""
+        return (tf.zeros_like(self.kept()), []) if self.tile_rows is not None else super().no_gradient()
+
+    def gradient_rows(self, parts: Any, begin: int, end: int) -> tf.Tensor:
+        """Returns rows [begin, end) of dL/dw as a vector; at places alive with what a regularizer adds.
+
+        Args:
+            parts: (gradient by the kept values, [(inputs, dL/d product)]).
+            begin, end: which rows.
+        """
+        kept, passes = parts
+        cols = self.layer.matrix_shape[1]
+        tile = tf.zeros([(end - begin) * cols], kept.dtype)
+        for inputs, dy in passes:
+            tile += tf.cast(tf.reshape(self.layer.dense_gradient(inputs, dy, begin, end), [-1]), kept.dtype)
+        return put(tile, begin * cols, self.layer.flat_positions(), kept)
+
+
+def put(tile: tf.Tensor, offset: int, flat: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Returns a part of a weight, a vector, with other values at those of some positions that lie in it.
+
+    Args:
+        tile: the part.
+        offset: the row-major position of its first element.
+        flat: rising positions in the whole weight.
+        values: of the same length.
+
+    Example:
+        >>> put(tf.zeros([3]), 4, tf.constant([1, 5, 9], tf.int64), tf.constant([7.0, 8.0, 9.0])).numpy().tolist()
+        [0.0, 8.0, 0.0]
+    """
+    edges = tf.constant([offset, offset + tile.shape[0]], tf.int64)
+    first, last = tf.unstack(tf.searchsorted(flat, edges, out_type=tf.int64))
+    return tf.tensor_scatter_nd_update(tile, (flat[first:last] - offset)[:, None], values[first:last])
+
+
+def _at(flat: tf.Tensor, dense: tf.Tensor) -> tf.Tensor:
+    return tf.gather(tf.reshape(dense, [-1]), flat)
