@@ -44,7 +44,7 @@ class SupSup:
     outputs: int = setting(100, "Outputs; those beyond the classes are never right, and tell tasks apart.")
     epochs: int = setting(3, "Passes over a task's training data.")
     batch_size: int = setting(128, "Examples per batch, in training and when a task is inferred.")
-    lr: float = setting(1e-3, "RMSprop's learning rate at a task's first step; a cosine takes it to 0.")
+    lr: float = setting(5e-4, "RMSprop's learning rate at a task's first step; a cosine takes it to 0.")
     images: int = setting(128, "Images of a batch that its task is inferred from.", names_run=False)
     batches: int = setting(10, "Batches of each task's test images whose task is inferred; 0 for all.", names_run=False)
     seed: int = setting(0, "Of weights, scores and permutations.")
