@@ -29,7 +29,8 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike, form: str 
     """Writes a SavedModel that `tf.saved_model.load` and TensorFlow Serving load where tf_pai is not installed.
 
     It has `serve(inputs)` of the model's own structure, and the signature `serving_default` of named tensors, whose
-    outputs are called `output_0`, ... The outputs were compared with the model's before the folder got its name.
+    outputs are called `output_0`, ... The outputs were compared with the model's before the folder got its name. Keep
+    what `tf.saved_model.load` returns as long as `serve` is called: it owns the weights.
 
     Args:
         model: a pruned model; it is not changed.
