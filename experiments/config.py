@@ -1,7 +1,8 @@
 """One dataclass is the configuration, the command-line flags, and the name of the run's folder.
 
 A field made by `setting` becomes a flag of its own name, type and help. The folder's name holds a hash of the fields
-that differ from their defaults: a new field with a default leaves the names of old runs as they are.
+that differ from their defaults: a new field with a default leaves the names of old runs as they are. A program's class
+names in `unread` the inherited fields that it does not read, or sets itself for each run of many: they are no flags.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ def setting(
     help: str,
     choices: Callable[[], Iterable[str]] | None = None,
     names_run: bool = True,
-    is_flag: bool = True,
 ) -> Any:
     """Returns a dataclass field that becomes a flag.
 
@@ -39,14 +39,14 @@ def setting(
         choices: gives the valid values, which `--help` lists; one with a colon, as "tfds:NAME", stands for all
             that begin as it does up to there.
         names_run: whether a run with another value is another run.
-        is_flag: whether users give it; not where the program sets it itself, for each run of many.
     """
-    metadata = {"help": help, "choices": choices, "names_run": names_run, "is_flag": is_flag}
+    metadata = {"help": help, "choices": choices, "names_run": names_run}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _flags_of(kind: Any) -> list[dataclasses.Field]:
-    return [field for field in dataclasses.fields(kind) if field.metadata["is_flag"]]
+def flags_of(kind: Any) -> list[dataclasses.Field]:
+    """Returns the fields that are flags: all but those that `unread` of the class names."""
+    return [field for field in dataclasses.fields(kind) if field.name not in getattr(kind, "unread", ())]
 
 
 def identity(config: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def digest(config: Any) -> str:
 
 def command(config: Any, module: str) -> str:
     """Returns the command line that makes this configuration."""
-    given = {f.name: getattr(config, f.name) for f in _flags_of(config) if getattr(config, f.name) != f.default}
+    given = {f.name: getattr(config, f.name) for f in flags_of(config) if getattr(config, f.name) != f.default}
     return " ".join([f"python -m {module}", *(_flag(name, value) for name, value in given.items())])
 
 
@@ -112,7 +112,7 @@ def define_flags(kind: type, module: str, values: flags.FlagValues = flags.FLAGS
         tuple[float, ...]: _numbers,
     }
     types = typing.get_type_hints(kind)
-    for field in _flags_of(kind):
+    for field in flags_of(kind):
         make = makers[types[field.name]]
         make(field.name, field.default, _help(field), flag_values=values, module_name=module)
 
@@ -138,7 +138,7 @@ def from_flags(kind: type[Config], values: flags.FlagValues = flags.FLAGS) -> Co
         ValueError: a value is not one of its field's choices, or no number where numbers are listed.
     """
     types = typing.get_type_hints(kind)
-    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in _flags_of(kind)})
+    config = kind(**{f.name: _typed(f.name, values[f.name].value, types[f.name]) for f in flags_of(kind)})
     check_choices(config)
     return config
 

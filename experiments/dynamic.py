@@ -14,7 +14,7 @@ import dataclasses
 import math
 import pathlib
 import statistics
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -37,6 +37,8 @@ def dynamic_names() -> list[str]:
 @dataclasses.dataclass(frozen=True)
 class Dynamic(Settings):
     """Runs that differ in method, density and seed."""
+
+    unread: ClassVar[tuple[str, ...]] = ("method", "sparsity")
 
     methods: tuple[str, ...] = setting((STATIC, "set", "snfs", "rigl"), "What to compare.", dynamic_names)
     densities: tuple[float, ...] = setting((0.1, 0.02, 0.005), "Fractions of the weights to keep.")

@@ -10,6 +10,7 @@ channels are cut out (tf_pai.shrink), and a training step of the smaller network
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -28,6 +29,8 @@ from tf_pai.tickets.early_bird import distance
 @dataclasses.dataclass(frozen=True)
 class EarlyBird(Settings):
     """Searches that differ in the bits of their weights."""
+
+    unread: ClassVar[tuple[str, ...]] = ("score_per_class", "train_dense")
 
     method: str = setting("early_bird", "How the ticket is found.", lambda: ["early_bird"])
     sparsity: float = setting(0.3, "Fraction of the channels to remove.")

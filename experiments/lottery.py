@@ -14,7 +14,7 @@ import pathlib
 import re
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -38,6 +38,8 @@ NAMES = {"reinit": "re-initialized", "shuffle": "shuffled masks"}
 @dataclasses.dataclass(frozen=True)
 class Lottery(Settings):
     """Searches that differ in their seed, and what their tickets are compared with."""
+
+    unread: ClassVar[tuple[str, ...]] = ("score_per_class", "train_dense")
 
     method: str = setting("lth", "How tickets are found.", lambda: [info.name for info in list_methods("tickets")])
     sparsity: float = setting(0.9815, "Fraction of the weights that the ticket has lost, in [0, 1).")

@@ -11,7 +11,7 @@ from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -33,6 +33,11 @@ Pair = tuple[np.ndarray, np.ndarray]
 @dataclasses.dataclass(frozen=True)
 class Papers(Settings):
     """What is compared, and how."""
+
+    unread: ClassVar[tuple[str, ...]] = (
+        *("method", "distribution", "structure", "pruning_schedule", "min_keep", "compute", "options"),
+        *("score_per_class", "train_dense", "augment", "jit_compile", "steps_per_execution"),
+    )
 
     methods: tuple[str, ...] = setting(("one_ticket", "dlth"), "Methods to look at.", lambda: list(PAPERS))
     sparsity: float = setting(0.95, "Fraction of the weights to remove, in [0, 1).")

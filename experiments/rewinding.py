@@ -10,7 +10,7 @@ from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.config import digest, launch, setting
 from experiments.dynamic import interval
@@ -24,10 +24,12 @@ RESET = "0it"
 class Rewinding(Lottery):
     """Searches that differ in their seed, and in where they go back to."""
 
+    unread: ClassVar[tuple[str, ...]] = (*Lottery.unread, "controls", "control_densities")
+
     method: str = setting("lth_plus", "How tickets are found.", lambda: ["lth", "lth_plus"])
     sparsity: float = setting(0.95, "Fraction of the weights that the tickets have lost, in [0, 1).")
     rewind_to: str = setting("1ep", "Step or epoch to rewind to, as 500it or 2ep; beside it stands 0it.")
-    controls: tuple[str, ...] = setting((), "", is_flag=False)
+    controls: tuple[str, ...] = setting((), "There are none.")
     seeds: int = setting(3, "Number of searches of each kind, with seeds from --seed on.", names_run=False)
 
     def arm(self, rewind_to: str) -> Lottery:
@@ -40,6 +42,8 @@ def main(config: Rewinding) -> None:
     """Makes the searches that are missing, and prints and stores the table."""
     if config.seeds < 1:
         raise ValueError(f"--seeds is a number of searches, 1 or more. Received: --seeds={config.seeds}.")
+    if config.rewind_to == RESET:
+        raise ValueError(f"--rewind_to is a step after {RESET}, which stands beside it. Received: --rewind_to={RESET}.")
     rows: list[dict[str, Any]] = []
     for seed in range(config.seed, config.seed + config.seeds):
         for rewind_to in (config.rewind_to, RESET):

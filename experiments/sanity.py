@@ -10,7 +10,7 @@ method that prunes at initialization, each seed is a network of its own, and so 
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -37,6 +37,8 @@ def names() -> list[str]:
 @dataclasses.dataclass(frozen=True)
 class Sanity(Settings):
     """What is checked, and how."""
+
+    unread: ClassVar[tuple[str, ...]] = ("train_dense",)
 
     method: str = setting("snip", "How the network is pruned.", names)
     sparsity: float = setting(0.95, "Fraction of the weights to remove, in [0, 1).")

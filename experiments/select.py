@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -48,9 +48,11 @@ STATISTICS = ("moving_mean", "moving_variance")  # measured from the data, never
 class Select(Settings):
     """What is selected from what."""
 
-    method: str = setting("snip", "Inherited; a run has one of the methods.", is_flag=False)
-    sparsity: float = setting(0.9, "Inherited; a run has one of the ks.", is_flag=False)
-    network: str = setting("lenet_300_100", "That of one run.", is_flag=False)
+    unread: ClassVar[tuple[str, ...]] = (
+        *("method", "sparsity", "network", "distribution", "structure", "pruning_schedule", "min_keep", "compute"),
+        *("options", "score_per_class", "train_dense", "deterministic"),
+    )
+
     methods: tuple[str, ...] = setting(
         ("hidden", "deconstruct", "multi_prize", "mpt_1_1"),
         "How; dense trains the weights, at k = 1; mpt_1_1 is multi_prize with binary activations.",

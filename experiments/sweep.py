@@ -10,7 +10,7 @@ from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -24,8 +24,8 @@ from experiments.table import mean_and_deviation, show, write
 class Sweep(Settings):
     """Runs that differ in method, sparsity and seed."""
 
-    method: str = setting("snip", "That of one run.", is_flag=False)
-    sparsity: float = setting(0.9, "That of one run.", is_flag=False)
+    unread: ClassVar[tuple[str, ...]] = ("method", "sparsity")
+
     methods: tuple[str, ...] = setting(
         ("dense", "snip", "grasp", "synflow", "magnitude", "random"),
         "Methods to compare; dense is run once, at sparsity 0.",

@@ -77,3 +77,5 @@ def test_rewound_tickets_beside_reset_ones(tmp_path, capsys):
     assert {config.arm(step).one(0).folder for step in ("1it", "0it")} <= set(tmp_path.iterdir())
     with pytest.raises(ValueError, match="Received: --seeds=0"):
         rewinding.main(Rewinding(seeds=0, runs=str(tmp_path)))
+    with pytest.raises(ValueError, match="Received: --rewind_to=0it"):
+        rewinding.main(Rewinding(rewind_to="0it", runs=str(tmp_path)))
