@@ -15,14 +15,15 @@ from tf_pai.kernels import SparseStructure
 from tf_pai.layers.movable import MovableKernel
 from tf_pai.layers.optimizers import optimizers_of
 from tf_pai.layers.positions import SPREADS, carried_over, checked_positions, draw_positions, initializer_of_kept
+from tf_pai.layers.structured import StructuredMasks
 from tf_pai.registry import nearest
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(SparseStructure)[1:])
-OWN_OPTIONS = ("density", "distribution", "seed", "mask_structure")
+OWN_OPTIONS = ("density", "distribution", "seed")
 NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
 
 
-class SparseKernel(MovableKernel, keras.layers.Layer):
+class SparseKernel(MovableKernel, StructuredMasks):
     """Mixed into a Keras layer with a kernel, makes `kernel` a vector of the kept values, in row-major order.
 
     These are all that is trained of the kernel: gradients and optimizer slots have one entry for each. Where they are
@@ -33,12 +34,10 @@ class SparseKernel(MovableKernel, keras.layers.Layer):
     Attributes:
         stands_for: the Keras layer that it is a sparse form of.
         kernel_shape: shape of the dense kernel.
-        mask_structure: what the places of kept weights keep to, as "2:4"; None: they are of single weights.
     """
 
     stands_for: type[keras.Layer]
     kernel_shape: tuple[int, ...]
-    mask_structure: str | None = None
 
     def _set_options(self, density: float, distribution: str, seed: int | None) -> None:
         name = type(self).__name__
@@ -252,13 +251,6 @@ class SparseKernel(MovableKernel, keras.layers.Layer):
         config = super().get_config()
         return {**config, **{name: getattr(self, name) for name in OWN_OPTIONS}}
 
-    @classmethod
-    def from_config(cls, config: dict) -> Any:
-        """Returns the layer of a configuration."""
-        layer = super().from_config({name: value for name, value in config.items() if name != "mask_structure"})
-        layer.mask_structure = config.get("mask_structure")
-        return layer
-
     # From dense to sparse and back.
 
     @classmethod
@@ -293,7 +285,8 @@ class SparseKernel(MovableKernel, keras.layers.Layer):
 
     def to_dense(self) -> keras.Layer:
         """Returns the plain layer with the same weights, zeros at pruned places."""
-        config = {name: value for name, value in self.get_config().items() if name not in OWN_OPTIONS}
+        own = (*OWN_OPTIONS, "mask_structure")
+        config = {name: value for name, value in self.get_config().items() if name not in own}
         layer = self.stands_for.from_config(config)
         layer.build_from_config(self.get_build_config())
         layer._kernel.assign(self.dense_value())

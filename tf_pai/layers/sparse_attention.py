@@ -11,6 +11,7 @@ import numpy as np
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_layers import SparseEinsumDense
+from tf_pai.layers.structured import StructuredMasks
 
 _PROJECTIONS = ("query", "key", "gate", "value", "output")
 
@@ -22,7 +23,7 @@ def projections(attention: keras.layers.MultiHeadAttention) -> dict[str, keras.l
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
+class SparseMultiHeadAttention(StructuredMasks, keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` whose projections hold and compute with a fraction of their weights only.
 
     Args:
@@ -40,7 +41,6 @@ class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
     """
 
     stands_for = keras.layers.MultiHeadAttention
-    mask_structure: str | None = None  # as SparseKernel's
 
     def __init__(self, *args: Any, densities: dict[str, float], **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -56,16 +56,8 @@ class SparseMultiHeadAttention(keras.layers.MultiHeadAttention):
             _put(self, name, sparse)
 
     def get_config(self) -> dict:
-        """Returns Keras' configuration, the densities and the masks' structure."""
-        own = {"densities": dict(self.densities), "mask_structure": self.mask_structure}
-        return {**super().get_config(), **own}
-
-    @classmethod
-    def from_config(cls, config: dict) -> Any:
-        """Returns the layer of a configuration."""
-        layer = super().from_config({name: value for name, value in config.items() if name != "mask_structure"})
-        layer.mask_structure = config.get("mask_structure")
-        return layer
+        """Returns Keras' configuration, and the densities."""
+        return {**super().get_config(), "densities": dict(self.densities)}
 
     @classmethod
     def from_dense(cls, layer: keras.layers.MultiHeadAttention, flat: dict[str, np.ndarray]) -> Any:
