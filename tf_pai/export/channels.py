@@ -108,3 +108,86 @@ def role_of(layer: Any, sources: list[Any], target: Any) -> str:
 
 def _is_softmax(layer: Any) -> bool:
     return getattr(getattr(layer, "activation", None), "__name__", "") in ("softmax", "log_softmax")
+
+
+class Channels:
+    """The channels of each tensor of a model.
+
+    Args:
+        model: a plain Sequential or functional model.
+
+    Attributes:
+        ids: which channels can only be cut together.
+        of: {id of a tensor: ids of its channels}.
+        pinned: {id of a channel: why it stays}, "" for inputs and outputs.
+        steps: the calls of the layers, from the inputs on.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.ids = Ids()
+        self.of: dict[int, np.ndarray] = {}
+        self.pinned: dict[int, str] = {}
+        self.steps = self._read(model)
+
+    def _read(self, model: keras.Model) -> list[Step]:
+        functional = getattr(model, "_functional", None) or model
+        for tensor in functional.inputs:
+            self._pin(self._give(tensor, self.ids.new(channels_of(tensor))))
+        steps: list[Step] = []
+        made: dict[int, Any] = {}
+        for depth in sorted(functional._nodes_by_depth, reverse=True):
+            for node in functional._nodes_by_depth[depth]:
+                if not node.is_input:
+                    steps += self._step(node, made)
+        for tensor in functional.outputs:
+            self._pin(self.of[id(tensor)])
+        return steps
+
+    def _step(self, node: Any, made: dict[int, Any]) -> list[Step]:
+        layer, sources, targets = node.operation, node.arguments.keras_tensors, node.outputs
+        role = role_of(layer, sources, targets[0]) if len(targets) == 1 else "unknown"
+        if role in ("kernel", "depthwise", "channelwise") and len(sources) > 1:
+            role = "unknown"
+        given = [self.of[id(tensor)] for tensor in sources]
+        for target in targets:
+            ids = self._output_ids(layer, role, given, target)
+            if role == "unknown":
+                self._pin(ids, _unknown(layer))
+            if id(layer) in made:  # a layer called twice has one kernel: its channels go together
+                self.ids.join(made[id(layer)][0], ids)
+                for one, other in zip(made[id(layer)][1], given, strict=True):
+                    self.ids.join(one, other)
+            made[id(layer)] = (ids, given)
+            self._give(target, ids)
+        if role == "unknown":
+            for ids in given:
+                self._pin(ids, _unknown(layer))
+        return [Step(layer, role, [id(t) for t in sources], id(target)) for target in targets]
+
+    def _output_ids(self, layer: Any, role: str, given: list[np.ndarray], target: Any) -> np.ndarray:
+        size = channels_of(target)
+        if role == "channelwise":
+            return given[0]
+        if role == "depthwise":
+            return np.repeat(given[0], size // given[0].size)
+        if role == "flatten":
+            return np.tile(given[0], size // given[0].size)
+        if role == "concatenate":
+            return np.concatenate(given)
+        if role == "merge":
+            for other in given[1:]:
+                self.ids.join(given[0], other)
+            return given[0]
+        return self.ids.new(size)
+
+    def _give(self, tensor: Any, ids: np.ndarray) -> np.ndarray:
+        self.of[id(tensor)] = ids
+        return ids
+
+    def _pin(self, ids: np.ndarray, why: str = "") -> None:
+        self.pinned = {**dict.fromkeys(ids.tolist(), why), **self.pinned}
+
+
+def _unknown(layer: Any) -> str:
+    groups = f" in {layer.groups} groups" if getattr(layer, "groups", 1) != 1 else ""
+    return f"{layer.name} ({type(layer).__name__}{groups}) reads or gives them, which is left whole"

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.analysis.links import channels_of
-from tf_pai.export.channels import Ids, Step, role_of
+from tf_pai.export.channels import Channels, Step
 from tf_pai.export.constants import (
     absorbed,
     after_channelwise,
@@ -97,91 +96,31 @@ class _Cuts:
 
     def __init__(self, model: keras.Model, round_to: int, left: dict[str, list[str]]):
         self.round_to, self.left = round_to, left
-        self.ids = Ids()
-        self.of: dict[int, np.ndarray] = {}  # {id of a tensor: ids of its channels}
-        self.pinned: dict[int, str] = {}  # {id: why it stays}
-        self.steps = self._read(model)
-        self.by_layer: dict[int, Step] = {id(step.layer): step for step in self.steps}
+        self.channels = Channels(model)
+        self.by_layer: dict[int, Step] = {id(step.layer): step for step in self.channels.steps}
         self.pairs: list[tuple[Any, Any]] = []
-        functional = getattr(model, "_functional", None) or model
         self.constants = self._constants()
-        self.kept = self._kept(self._wanted({id(tensor) for tensor in functional.outputs}))
+        self.kept = self._kept(self._wanted({id(tensor) for tensor in model.outputs}))
         self._say_what_is_left()
-        widths = [self.ids.roots(self.of[step.target]) for step in self.steps if step.role == "kernel"]
+        widths = [
+            self.channels.ids.roots(self.channels.of[step.target])
+            for step in self.channels.steps
+            if step.role == "kernel"
+        ]
         grown = True
         while grown:  # joined channels come back in several layers at once
             grown = any([_round_up(self.kept, roots, round_to) for roots in widths])
 
-    # Reading the graph: each tensor's channels get ids.
-
-    def _read(self, model: keras.Model) -> list[Step]:
-        functional = getattr(model, "_functional", None) or model
-        for tensor in functional.inputs:
-            self._pin(self._give(tensor, self.ids.new(channels_of(tensor))))
-        steps: list[Step] = []
-        made: dict[int, Any] = {}
-        for depth in sorted(functional._nodes_by_depth, reverse=True):
-            for node in functional._nodes_by_depth[depth]:
-                if not node.is_input:
-                    steps += self._step(node, made)
-        for tensor in functional.outputs:
-            self._pin(self.of[id(tensor)])
-        return steps
-
-    def _step(self, node: Any, made: dict[int, Any]) -> list[Step]:
-        layer, sources, targets = node.operation, node.arguments.keras_tensors, node.outputs
-        role = role_of(layer, sources, targets[0]) if len(targets) == 1 else "unknown"
-        if role in ("kernel", "depthwise", "channelwise") and len(sources) > 1:
-            role = "unknown"
-        given = [self.of[id(tensor)] for tensor in sources]
-        for target in targets:
-            ids = self._output_ids(layer, role, given, target)
-            if role == "unknown":
-                self._pin(ids, _unknown(layer))
-            if id(layer) in made:  # a layer called twice has one kernel: its channels go together
-                self.ids.join(made[id(layer)][0], ids)
-                for one, other in zip(made[id(layer)][1], given, strict=True):
-                    self.ids.join(one, other)
-            made[id(layer)] = (ids, given)
-            self._give(target, ids)
-        if role == "unknown":
-            for ids in given:
-                self._pin(ids, _unknown(layer))
-        return [Step(layer, role, [id(t) for t in sources], id(target)) for target in targets]
-
-    def _output_ids(self, layer: Any, role: str, given: list[np.ndarray], target: Any) -> np.ndarray:
-        size = channels_of(target)
-        if role == "channelwise":
-            return given[0]
-        if role == "depthwise":
-            return np.repeat(given[0], size // given[0].size)
-        if role == "flatten":
-            return np.tile(given[0], size // given[0].size)
-        if role == "concatenate":
-            return np.concatenate(given)
-        if role == "merge":
-            for other in given[1:]:
-                self.ids.join(given[0], other)
-            return given[0]
-        return self.ids.new(size)
-
-    def _give(self, tensor: Any, ids: np.ndarray) -> np.ndarray:
-        self.of[id(tensor)] = ids
-        return ids
-
-    def _pin(self, ids: np.ndarray, why: str = "") -> None:
-        self.pinned = {**dict.fromkeys(ids.tolist(), why), **self.pinned}
-
     # Which channels are constant, from the inputs on; which an output depends on, from the outputs back.
 
     def _constants(self) -> dict[int, np.ndarray]:
-        values = {key: np.full(ids.size, np.nan) for key, ids in self.of.items()}
-        for step in self.steps:
+        values = {key: np.full(ids.size, np.nan) for key, ids in self.channels.of.items()}
+        for step in self.channels.steps:
             values[step.target] = self._constant_after(step, [values[key] for key in step.sources])
         return values
 
     def _constant_after(self, step: Step, given: list[np.ndarray]) -> np.ndarray:
-        size = self.of[step.target].size
+        size = self.channels.of[step.target].size
         if step.role == "kernel":
             return after_kernel(step.layer, self._readable(step.layer, given[0]))
         if step.role == "depthwise":
@@ -196,19 +135,19 @@ class _Cuts:
 
     def _readable(self, layer: Any, given: np.ndarray) -> np.ndarray:
         """Constants that the layer's bias can take in: of a layer that is called twice, zeros only."""
-        is_shared = sum(step.layer is layer for step in self.steps) > 1
+        is_shared = sum(step.layer is layer for step in self.channels.steps) > 1
         return np.where(given == 0, 0, np.nan) if is_shared else given
 
     def _wanted(self, outputs: set[int]) -> dict[int, np.ndarray]:
-        wanted = {key: np.full(ids.size, key in outputs) for key, ids in self.of.items()}
-        for step in reversed(self.steps):
+        wanted = {key: np.full(ids.size, key in outputs) for key, ids in self.channels.of.items()}
+        for step in reversed(self.channels.steps):
             needed = wanted[step.target]
             for place, key in enumerate(step.sources):
                 wanted[key] = wanted[key] | self._wanted_before(step, needed, place)
         return wanted
 
     def _wanted_before(self, step: Step, needed: np.ndarray, place: int) -> np.ndarray:
-        size = self.of[step.sources[place]].size
+        size = self.channels.of[step.sources[place]].size
         if step.role == "kernel":
             return np.asarray(connections(step.layer)[0][:, needed].any(axis=1))
         if step.role == "depthwise":
@@ -217,7 +156,7 @@ class _Cuts:
         if step.role == "flatten":
             return np.asarray(needed.reshape(-1, size).any(axis=0))
         if step.role == "concatenate":
-            start = sum(self.of[key].size for key in step.sources[:place])
+            start = sum(self.channels.of[key].size for key in step.sources[:place])
             return needed[start : start + size]
         if step.role in ("channelwise", "merge"):
             return needed
@@ -226,26 +165,28 @@ class _Cuts:
     # What stays.
 
     def _kept(self, wanted: dict[int, np.ndarray]) -> set[int]:
-        kept = set(self.ids.roots(self.pinned).tolist())
-        for key, ids in self.of.items():
-            kept |= set(self.ids.roots(ids[wanted[key] & np.isnan(self.constants[key])]).tolist())
-        for step in self.steps:
+        kept = set(self.channels.ids.roots(self.channels.pinned).tolist())
+        for key, ids in self.channels.of.items():
+            kept |= set(self.channels.ids.roots(ids[wanted[key] & np.isnan(self.constants[key])]).tolist())
+        for step in self.channels.steps:
             if step.role == "kernel":  # constants that it can not take in
                 (key,) = step.sources
                 needed = connections(step.layer)[0][:, wanted[step.target]].any(axis=1)
                 known = absorbed(step.layer, self._readable(step.layer, self.constants[key]))
-                kept |= set(self.ids.roots(self.of[key][needed & ~known]).tolist())
+                kept |= set(self.channels.ids.roots(self.channels.of[key][needed & ~known]).tolist())
         return kept
 
     def _say_what_is_left(self) -> None:
         """Adds the layers with filters that have no weight and stay, and why they do."""
-        why = {self.ids.root(key): reason for key, reason in reversed(self.pinned.items())}
-        for step in self.steps:
+        why = {self.channels.ids.root(key): reason for key, reason in reversed(self.channels.pinned.items())}
+        for step in self.channels.steps:
             if step.role != "kernel" and getattr(step.layer, "groups", 1) == 1:
                 continue
             empty = ~connections(step.layer)[0].any(axis=0)
             values = self.constants[step.target]
-            for root, value in zip(self.ids.roots(self.of[step.target][empty]), values[empty], strict=True):
+            for root, value in zip(
+                self.channels.ids.roots(self.channels.of[step.target][empty]), values[empty], strict=True
+            ):
                 reason = why.get(int(root), _JOINED + (_NO_BIAS if value else ""))
                 names = self.left.setdefault(reason, []) if root in self.kept and reason else []
                 if step.layer.name not in names:
@@ -253,7 +194,7 @@ class _Cuts:
 
     def stays(self, key: int) -> np.ndarray:
         """Returns the places of a tensor's channels that stay."""
-        return np.flatnonzero([root in self.kept for root in self.ids.roots(self.of[key])])
+        return np.flatnonzero([root in self.kept for root in self.channels.ids.roots(self.channels.of[key])])
 
     # Building.
 
@@ -278,7 +219,7 @@ class _Cuts:
     def _taken_in(self, step: Step) -> np.ndarray:
         """Returns what the bias of a layer gets of the constants that are cut out before it."""
         (key,) = step.sources
-        gone = np.isin(np.arange(self.of[key].size), self.stays(key), invert=True)
+        gone = np.isin(np.arange(self.channels.of[key].size), self.stays(key), invert=True)
         values = np.where(gone, np.nan_to_num(self._readable(step.layer, self.constants[key])), 0)
         return (values @ connections(step.layer)[1])[self.stays(step.target)]
 
@@ -288,7 +229,9 @@ class _Cuts:
         values = [variable.numpy() for variable in old.variables]
         if step.role != "unknown":
             inputs, outputs = self.stays(step.sources[0]), self.stays(step.target)
-            values = [cut(step, variable, inputs, outputs, self.of[step.target].size) for variable in old.variables]
+            values = [
+                cut(step, variable, inputs, outputs, self.channels.of[step.target].size) for variable in old.variables
+            ]
             if step.role == "kernel" and new.use_bias:
                 extra = self._taken_in(step)
                 values = [*values[:-1], values[-1] + extra] if old.use_bias else [*values, extra]
@@ -305,8 +248,3 @@ def _round_up(kept: set[int], roots: np.ndarray, round_to: int) -> bool:
     back = [root for root in roots if root not in kept][: max(0, wanted - count)]
     kept.update(int(root) for root in back)
     return bool(back)
-
-
-def _unknown(layer: Any) -> str:
-    groups = f" in {layer.groups} groups" if getattr(layer, "groups", 1) != 1 else ""
-    return f"{layer.name} ({type(layer).__name__}{groups}) reads or gives them, which is left whole"
