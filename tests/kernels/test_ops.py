@@ -204,7 +204,7 @@ def test_every_instruction_set_on_random_layers(isa):
         capture_output=True,
         text=True,
     )
-    assert answer.returncode == 0 and "2 passed" in answer.stdout, answer.stdout[-2000:]
+    assert answer.returncode == 0 and "2 passed" in answer.stdout, answer.stdout[-2000:] + answer.stderr[-2000:]
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "base"])

@@ -19,7 +19,10 @@ def task(seed, n=256):
 
 @pytest.fixture(scope="module")
 def trained():
-    model = compiled(tf_pai.select_subnet(dense_net(), "supsup", seed=0), keras.optimizers.Adam(0.02))
+    keras.utils.set_random_seed(0)  # fit's order of the data: the same whatever test ran before
+    layers = [keras.layers.Dense(64, "relu", name="fc1"), keras.layers.Dense(3, name="fc2")]
+    net = keras.Sequential([keras.Input((8,)), *layers])
+    model = compiled(tf_pai.select_subnet(net, "supsup", seed=0), keras.optimizers.Adam(0.02))
     tasks, before = Supermasks(model), digest(model)
     for seed in range(4):
         tasks.begin(seed)
@@ -40,13 +43,13 @@ def test_each_task_keeps_its_accuracy_on_one_untouched_network(trained):
 def test_the_task_is_inferred_from_its_inputs(trained, search):
     model, tasks, _ = trained
     masks = tf_pai.get_masks(model)
-    assert sum(tasks.infer(task(seed)[0], search) == f"task{seed}" for seed in range(4)) >= 3
+    assert [tasks.infer(task(seed)[0], search) for seed in range(4)] == [f"task{seed}" for seed in range(4)]
     assert all(np.array_equal(mask, masks[path]) for path, mask in tf_pai.get_masks(model).items())
 
 
 def test_a_task_takes_one_bit_per_weight(trained):
     _, tasks, _ = trained
-    assert tasks.bytes_per_task == (8 * 16 + 16 * 3) // 8 == tasks._bits["task0"].nbytes
+    assert tasks.bytes_per_task == (8 * 64 + 64 * 3) // 8 == tasks._bits["task0"].nbytes
 
 
 def test_begin_draws_other_scores_and_empties_the_optimizer(trained):
