@@ -47,8 +47,9 @@ readme: $(VENV)/ready  ## Write the README's method tables from the registry
 build-file: $(VENV)/ready  ## Write BUILD from the tree
 	$(BIN)/python -m tests.structure.build_file > BUILD
 
-sanitize: $(VENV)/ready  ## The native kernels' own tests under AddressSanitizer
-	$(BIN)/python -m tf_pai.kernels build --sanitize
+sanitize: $(VENV)/ready  ## The native kernels' own tests under AddressSanitizer and ThreadSanitizer
+	$(BIN)/python -m tf_pai.kernels build --sanitize=address
+	$(BIN)/python -m tf_pai.kernels build --sanitize=thread
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ import pytest
 
 import tf_pai
 from tests.callbacks.models import SETTINGS as METHODS
-from tests.compute.models import LOSS, L, data, difference, masked_and_sparse, pruned
+from tests.compute.models import LOSS, L, data, difference, masked_and_sparse, network, pruned
 from tf_pai import callbacks
 
 OPTIMIZERS = {
@@ -86,6 +86,18 @@ def test_attention_moves_too():
     masked, sparse = masked_and_sparse(OPTIMIZERS["Adam"], model)
     masks, others = (trained(model, "RigL", epochs=1)[1] for model in (masked, sparse))
     assert all(equal(a, b) for a, b in zip(masks, others, strict=True)) and not equal(masks[0], masks[1])
+
+
+@pytest.mark.parametrize("name", ["SET", "RigL"])
+def test_mixed_precision_moves_values_of_float32(name):
+    """Not those of masked compute to the bit: bfloat16 gradients of two kernels rank close weights differently."""
+    sparse = masked_and_sparse(OPTIMIZERS["Adam"], network("mixed_bfloat16"))[1]
+    before, dense = tf_pai.get_masks(sparse), [v.numpy() for v in sparse.trainable_variables]
+    _, masks = trained(sparse, name)
+    for path, mask in masks[-1].items():
+        assert mask.sum() == before[path].sum() and (mask != before[path]).any()
+    assert tf_pai.verify(sparse) and {v.dtype for v in sparse.trainable_variables} == {"float32"}
+    assert all((v.numpy() != old).any() for v, old in zip(sparse.trainable_variables, dense, strict=True))
 
 
 @pytest.mark.parametrize("name", ["SET", "RigL"])

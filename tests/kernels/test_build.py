@@ -191,12 +191,17 @@ def test_the_command_line_fails_without_a_compiler(cache, monkeypatch, capsys):
     assert "Failed: no C++ compiler found" in capsys.readouterr().err
 
 
-def test_the_kernels_under_address_sanitizer(capfd):
+@pytest.mark.parametrize("sanitizer", list(build.SANITIZERS))
+def test_the_kernels_under_a_sanitizer(sanitizer, capfd):
     """Every kernel of every instruction set on random and on tampered layers, without TensorFlow."""
     if build.find_compiler() is None:
         pytest.skip("no C++ compiler")
-    assert command_line.main(["build", "--sanitize"]) == 0
-    assert capfd.readouterr().out.count("all checks passed") == 3
+    code = command_line.main(["build", f"--sanitize={sanitizer}"])
+    said = capfd.readouterr()
+    if "ThreadSanitizer: unexpected memory mapping" in said.err:
+        pytest.skip("this system's addresses are laid out as ThreadSanitizer does not expect")
+    assert code == 0, said.err
+    assert said.out.count("all checks passed") == 3
 
 
 def test_the_sources_are_part_of_the_package():

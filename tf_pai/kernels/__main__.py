@@ -21,14 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     build_parser = commands.add_parser("build", help="build the kernels into the cache, for images and clusters")
     build_parser.add_argument(
-        "--sanitize", action="store_true", help="instead, build their C++ tests with AddressSanitizer, and run them"
+        "--sanitize",
+        nargs="?",
+        const="address",
+        choices=list(build.SANITIZERS),
+        help="instead, build their C++ tests with AddressSanitizer or ThreadSanitizer, and run them",
     )
     commands.add_parser("info", help="what the kernels are built with, where they are, and whether they load")
     commands.add_parser("test", help="compare the kernels with dense TensorFlow on random shapes")
     options = parser.parse_args(arguments)
     try:
         if options.command == "build":
-            return _sanitize() if options.sanitize else _build()
+            return _sanitize(options.sanitize) if options.sanitize else _build()
         return _info() if options.command == "info" else _test()
     except (build.BuildError, OSError) as error:
         print(f"Failed: {error}", file=sys.stderr)
@@ -42,9 +46,9 @@ def _build() -> int:
     return 0
 
 
-def _sanitize() -> int:
+def _sanitize(sanitizer: str) -> int:
     with tempfile.TemporaryDirectory(prefix="tf_pai-check-") as folder:
-        program = build.build_check(pathlib.Path(folder))
+        program = build.build_check(pathlib.Path(folder), sanitizer)
         codes = [subprocess.run([program], env={**os.environ, "TF_PAI_ISA": isa}).returncode for isa in _ISAS]
     return max(map(abs, codes))
 

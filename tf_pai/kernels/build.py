@@ -30,7 +30,11 @@ KERNEL_UNITS = (
     *("dense_forward", "dense_backward", "conv_forward", "conv_backward", "threshold"),
 )
 OP_UNITS = ("dense_ops", "conv_ops", "threshold_ops")  # the only ones that include TensorFlow
-_CHECK_FLAGS = ("-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+_CHECK_FLAGS = ("-g", "-Wall", "-Wextra", "-O1")
+SANITIZERS = {
+    "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "thread": ("-fsanitize=thread",),
+}
 
 
 class BuildError(RuntimeError):
@@ -107,19 +111,21 @@ def build() -> pathlib.Path:
         return _build_in(folder, compiler)
 
 
-def build_check(folder: pathlib.Path) -> pathlib.Path:
-    """Returns the stand-alone test of the kernels, without TensorFlow, built with Address- and UB-Sanitizer.
+def build_check(folder: pathlib.Path, sanitizer: str = "address") -> pathlib.Path:
+    """Returns the stand-alone test of the kernels, without TensorFlow, built with a sanitizer.
 
     Args:
         folder: where the program and its object files go.
+        sanitizer: "address" (with that of undefined behaviour) or "thread".
     """
     compiler = find_compiler()
     if compiler is None:
         raise BuildError("no C++ compiler found (install g++ or clang++, or name one in CXX)")
-    flags = [flag for flag in FLAGS if flag not in ("-O3", "-w")] + ["-O1", *_CHECK_FLAGS]
+    checks = (*_CHECK_FLAGS, *SANITIZERS[sanitizer])
+    flags = [*(flag for flag in FLAGS if flag not in ("-O3", "-w")), *checks]
     objects = _compile(compiler, folder, (*KERNEL_UNITS, "check"), flags)
     program = folder / "check"
-    _run([[*compiler.command, *_CHECK_FLAGS, *objects, "-pthread", "-o", str(program)]])
+    _run([[*compiler.command, *checks, *objects, "-pthread", "-o", str(program)]])
     return program
 
 

@@ -4,17 +4,14 @@
 #define TF_PAI_KERNELS_OP_COMMON_H_
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels.h"
 #include "runtime.h"
+#include "shared_tasks.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -27,40 +24,6 @@ using shape_inference::DimensionHandle;
 using shape_inference::InferenceContext;
 using shape_inference::ShapeHandle;
 
-// Tasks that whichever thread is free takes next. A thread that comes too late
-// finds none, and nobody waits for it: waking a thread may take longer than the
-// work. Held by all threads, since the last may come when the call is over.
-class SharedTasks {
- public:
-  SharedTasks(int64_t n, const std::function<void(int64_t)>* task)
-      : n_(n), task_(task) {}
-
-  // Takes tasks until there are none. `task_` is only read before Wait returns.
-  void Work() {
-    for (int64_t i; (i = next_++) < n_;) {
-      (*task_)(i);
-      if (++done_ < n_) continue;
-      const std::lock_guard<std::mutex> lock(mutex_);
-      finished_.notify_one();
-    }
-  }
-
-  // Until the tasks that other threads took are done: soon.
-  void Wait() {
-    for (int i = 0; i < kSpins && done_ < n_; ++i) std::this_thread::yield();
-    std::unique_lock<std::mutex> lock(mutex_);
-    finished_.wait(lock, [this] { return done_ == n_; });
-  }
-
- private:
-  static constexpr int kSpins = 200;
-  const int64_t n_;
-  const std::function<void(int64_t)>* const task_;
-  std::atomic<int64_t> next_{0}, done_{0};
-  std::mutex mutex_;
-  std::condition_variable finished_;
-};
-
 // TensorFlow's intra-op threads and CPU allocator.
 class OpRuntime : public Runtime {
  public:
@@ -71,16 +34,9 @@ class OpRuntime : public Runtime {
   int threads() const override { return workers_->num_threads; }
 
   void For(int64_t n, const std::function<void(int64_t)>& task) override {
-    if (n <= 1 || threads() <= 1) {
-      for (int64_t i = 0; i < n; ++i) task(i);
-      return;
-    }
-    const auto tasks = std::make_shared<SharedTasks>(n, &task);
-    for (int64_t i = 1; i < std::min<int64_t>(n, threads()); ++i) {
-      workers_->workers->Schedule([tasks] { tasks->Work(); });
-    }
-    tasks->Work();
-    tasks->Wait();
+    RunShared(n, threads(), task, [this](std::function<void()> work) {
+      workers_->workers->Schedule(std::move(work));
+    });
   }
 
   float* Scratch(int64_t floats) override {
