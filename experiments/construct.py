@@ -94,7 +94,7 @@ def plot(rows: list[dict[str, Any]], file: pathlib.Path) -> None:
         widths, bounds, errors = zip(*own, strict=True)
         axes.plot(widths, bounds, "--", color=color, label=f"{name}, bound")
         axes.plot(widths, errors, "o-", color=color, label=f"{name}, measured")
-    axes.legend(loc="center right")
+    figure.legend(loc="outside lower center", ncols=2)  # inside, it would lie on a line
     figure.savefig(file, dpi=150)
 
 

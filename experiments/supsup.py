@@ -78,7 +78,11 @@ def main(config: SupSup) -> None:
         found = figures[search]
         row = [search, f"{100 * found['right']:.2f}", f"{100 * found['accuracy']:.2f}", f"{found['seconds']:.2f}"]
         rows.append(row)
-    show(f"{config.tasks} tasks", ["task", "inferred right, %", "test accuracy, %", "seconds per batch"], rows)
+    show(
+        f"{config.tasks} tasks, inferred among {len(masks.names)}",
+        ["task", "inferred right, %", "test accuracy, %", "seconds per batch"],
+        rows,
+    )
     same = "the same" if before == figures["sha256_after"] else "NOT the same"
     print(f"{masks.bytes_per_task:,} bytes per task; the weights are {same} as before the first task.")
 

@@ -15,6 +15,7 @@ def test_tasks_are_learned_inferred_and_resumed(tmp_path, capsys):
     supsup.main(SupSup(tasks=2, **small))
     out = capsys.readouterr().out
     assert out.count("task 1/") == 1 and "task 2/2" in out  # the first was learned once
+    assert "2 tasks, inferred among 2" in out
     assert "the same as before the first task" in out and max(map(len, out.splitlines())) <= 80
     (file,) = tmp_path.glob("*/figures.json")
     figures = json.loads(file.read_text())

@@ -153,3 +153,24 @@ def test_errors():
         tf_pai.select_subnet(target(), "proving", structure="2:4")
     with pytest.raises(ValueError, match="more than the 0.[0-9]+ that these widths give"):
         tf_pai.select_subnet(target(), Proving(width=50), 0.99999, seed=0)
+
+
+@pytest.mark.parametrize("rule", [Proving, Logarithmic])
+@pytest.mark.parametrize("kind", ["called twice", "two inputs", "parallel", "not flattened", "relu6"])
+def test_a_target_that_is_no_chain(rule, kind):
+    inputs, other = keras.Input((2,), name="x"), keras.Input((2,), name="other")
+    one, two = L.Dense(2, "relu", name="one"), L.Dense(2, "relu", name="two")
+    targets = {
+        "called twice": lambda: keras.Model(inputs, two(one(one(inputs)))),
+        "two inputs": lambda: keras.Model([inputs, other], [two(one(inputs)), two(one(other))]),
+        "parallel": lambda: keras.Model(inputs, [one(inputs), two(inputs)]),
+        "not flattened": lambda: keras.Sequential([keras.Input((3, 2)), one, two]),
+        "relu6": lambda: keras.Sequential([inputs, L.Dense(2), L.ReLU(6.0), two]),
+    }
+    with pytest.raises(ValueError, match="A target is a chain"):
+        tf_pai.select_subnet(targets[kind](), rule(width=100), 0.5, seed=0)
+
+
+def test_an_activation_that_makes_errors_larger():
+    with pytest.raises(ValueError, match="makes no error larger, .*Received: 'b' with activation 'exponential'"):
+        tf_pai.select_subnet(keras.Sequential([keras.Input((2,)), L.Dense(1, "exponential", name="b")]), "proving")

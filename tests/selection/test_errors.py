@@ -46,3 +46,9 @@ def test_binary_activations_need_rectifiers():
     with pytest.raises(ValueError, match="take the place of rectifiers"):
         linear = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         tf_pai.select_subnet(linear, tf_pai.selection.MultiPrize(activations="binary"))
+
+
+def test_a_subnet_is_stripped_before_it_is_pruned():
+    selected = tf_pai.select_subnet(dense_net(), seed=0)
+    with pytest.raises(ValueError, match="with none. select_subnet froze them: tf_pai.strip it"):
+        tf_pai.prune_at_init(selected, "random", 0.5)

@@ -5,6 +5,7 @@ import hashlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_pai
 from tf_pai.layers import prunable_layers, weights_of
@@ -116,6 +117,33 @@ def test_structures(structure):
         assert set(mask.sum((0, 1, 2))) == {0, 36}
 
 
+def test_the_sparsity_that_is_not_given_is_a_half_or_the_pattern_s():
+    assert tf_pai.sparsity(tf_pai.select_subnet(dense_net(), seed=0)) == 0.5
+    assert tf_pai.sparsity(tf_pai.select_subnet(dense_net(), structure="1:4", seed=0)) == 0.75
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_verify_looks_at_what_is_computed_with(method):
+    model = select(dense_net(), method)
+    model.fit(*batch(), verbose=0)
+    assert tf_pai.verify(model)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_checkpoint_brings_scores_back(method, tmp_path):
+    x, y = batch()
+    model, other = (select(dense_net(), method) for _ in range(2))
+    for layer in other.layers:
+        layer.draw_scores(seed=9)
+    model.fit(x, y, verbose=0)
+    path = tf.train.Checkpoint(model).save(str(tmp_path / "checkpoint"))
+    tf.train.Checkpoint(other).restore(path).expect_partial()
+    assert np.array_equal(other(x), model(x))
+    for layer in prunable_layers(other).values():
+        layer.project()  # as after the next step
+    assert np.array_equal(other(x), model(x))
+
+
 def test_a_distribution_gives_each_layer_its_own_k():
     model = select(dense_net(), distribution={"fc1": 0.75, "fc2": 0.25})
     assert [mask.mean() for mask in tf_pai.get_masks(model).values()] == [0.25, 0.75]
@@ -217,6 +245,18 @@ def test_mixed_precision(method):
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_of_other_types_have_scores_of_float32(method, dtype):
+    x, y = batch()
+    model = select(dense_net(dtype), method)
+    before, scores = digest(model), [v.numpy() for v in model.trainable_variables]
+    model.fit(x, y, verbose=0)
+    assert digest(model) == before
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert all((v.numpy() != old).any() for v, old in zip(model.trainable_variables, scores, strict=True))
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
 def test_any_optimizer(optimizer):
     model = select(dense_net(), optimizer=optimizer)
@@ -239,6 +279,13 @@ def test_regularizer_of_the_scores():
     scores = [v for layer in model.layers if isinstance(layer, ScoredLayer) for v in layer.scores.values()]
     wanted = 0.1 * sum(float((v.numpy() ** 2).sum()) for v in scores)
     assert float(sum(model.losses)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_rectifier_that_is_a_layer_s_activation_becomes_a_sign():
+    layers = [L.Dense(16, keras.layers.LeakyReLU(), name="fc1"), L.ReLU(), L.Dense(3, name="fc2")]
+    model = select(keras.Sequential([keras.Input((8,)), *layers]), tf_pai.selection.MultiPrize("binary"))
+    hidden = keras.Model(model.inputs, model.layers[0].output)
+    assert set(np.unique(hidden(batch()[0]))) == {-1, 1}
 
 
 def test_binary_activations_are_signs_and_strip_to_plain_keras(tmp_path):

@@ -62,6 +62,44 @@ def test_begin_draws_other_scores_and_empties_the_optimizer(trained):
     assert float(model.optimizer.learning_rate) == pytest.approx(0.02)
 
 
+@pytest.mark.parametrize("name", ["adagrad", "nadam", "ftrl", "rmsprop"])
+def test_begin_gives_the_optimizer_the_state_that_it_began_with(name):
+    model = compiled(tf_pai.select_subnet(dense_net(), "supsup", seed=0), name)
+    model.optimizer.build(model.trainable_variables)
+    first = [v.numpy() for v in model.optimizer.variables]
+    model.fit(*task(0, 64), verbose=0)
+    Supermasks(model).begin(seed=1)
+    assert all(np.array_equal(v.numpy(), old) for v, old in zip(model.optimizer.variables, first, strict=True))
+
+
+def test_begin_keeps_learning_rate_and_loss_scale():
+    """At a loss scale of 0, every score of the second task would be NaN."""
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.9), initial_scale=1024.0)
+    model = compiled(tf_pai.select_subnet(dense_net("mixed_float16"), "supsup", seed=0), optimizer)
+    model.fit(*task(0, 64), verbose=0)
+    Supermasks(model).begin(seed=1)
+    assert float(optimizer.dynamic_scale) == 1024 and float(optimizer.learning_rate) == pytest.approx(0.1)
+    assert int(optimizer.iterations) == 0 and not optimizer.inner_optimizer.momentums[0].numpy().any()
+    scores = [v.numpy() for v in model.trainable_variables]
+    model.fit(*task(1, 64), verbose=0)
+    for variable, old in zip(model.trainable_variables, scores, strict=True):
+        assert np.isfinite(variable.numpy()).all() and (variable.numpy() != old).any()
+
+
+def test_a_layer_that_is_not_trainable_is_no_statistic_of_a_task():
+    net = conv_net()
+    net.get_layer("conv").trainable = False
+    tasks = Supermasks(tf_pai.select_subnet(net, "supsup", seed=0))
+    assert tasks.bytes_per_task == 8 * 3 // 8 + 4 * 2 * 8
+
+
+def test_a_name_that_is_no_string():
+    tasks = Supermasks(tf_pai.select_subnet(dense_net(), "supsup", seed=0))
+    tasks.store(1)
+    tasks.use(1)
+    assert tasks.names == ["1"]
+
+
 def test_save_and_load(trained, tmp_path):
     model, tasks, _ = trained
     tasks.save(tmp_path / "tasks.npz")
@@ -87,9 +125,58 @@ def test_errors(trained, tmp_path):
         tasks.infer(task(0)[0][:0])
     with pytest.raises(ValueError, match="network with scores"):
         Supermasks(dense_net())
-    (tmp_path / "other.npz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="file that save wrote"):
-        tasks.load(tmp_path / "other.npz")
+    with pytest.raises(FileNotFoundError):
+        tasks.load(tmp_path / "none.npz")
+
+
+def test_a_file_that_is_damaged(tmp_path):
+    model = tf_pai.select_subnet(conv_net(), "supsup", seed=0)
+    tasks, file = Supermasks(model), tmp_path / "tasks.npz"
+    for name in ("one", "two"):
+        tasks.store(name)
+    tasks.save(file)
+    whole, stored, read = file.read_bytes(), dict(np.load(file)), Supermasks(model)
+    wrong = [
+        {"bits": stored["bits"][:, :-1]},
+        {"bits": stored["bits"].astype("float32")},
+        {"statistics": stored["statistics"][:, :3]},
+        {"names": stored["names"][:1]},
+        {"names": np.array(["one", "one"])},
+        {"names": np.array(1)},
+    ]
+    for change in wrong:
+        np.savez(file, **{**stored, **change})
+        with pytest.raises(ValueError, match="file that save wrote"):
+            read.load(file)
+    method = whole.index(b"PK\x01\x02") + 10
+    unknown_compression = whole[:method] + b"\x63" + whole[method + 1 :]
+    for damaged in (b"no archive", b"", whole[:-30], whole[:200], unknown_compression):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match="file that save wrote"):
+            read.load(file)
+    assert not read.names
+
+
+def test_tasks_of_another_network(tmp_path):
+    file = tmp_path / "tasks.npz"
+    tasks = Supermasks(tf_pai.select_subnet(conv_net(), "supsup", seed=0))
+    tasks.store("one")
+    tasks.save(file)
+    same = Supermasks(tf_pai.select_subnet(conv_net(), "supsup", seed=0))
+    same._model.get_layer("norm").moving_mean.assign(np.ones(8))  # belongs to a task
+    same.load(file)
+    for other in (tf_pai.select_subnet(conv_net(), "supsup", seed=1), tf_pai.select_subnet(dense_net(), "supsup")):
+        with pytest.raises(
+            ValueError, match="mean nothing on other frozen weights. Received: those of another one, in"
+        ):
+            Supermasks(other).load(file)
+
+
+def test_no_task_in_a_file(tmp_path):
+    tasks = Supermasks(tf_pai.select_subnet(dense_net(), "supsup", seed=0))
+    tasks.save(tmp_path / "tasks.npz")
+    tasks.load(tmp_path / "tasks.npz")
+    assert tasks.names == []
 
 
 def test_moving_statistics_belong_to_a_task():

@@ -1,7 +1,10 @@
 """Ticket files: what comes back is what was saved, bit for bit, and a seed takes the place of values."""
 
 import dataclasses
+import functools
+import json
 import logging
+import operator
 
 import keras
 import numpy as np
@@ -126,3 +129,45 @@ def test_errors(tmp_path):
     np.savez(tmp_path / "masks.npz", a=np.ones(3))
     with pytest.raises(ValueError, match="file that tf_pai.save_ticket wrote"):
         tf_pai.load_ticket(dense_net(), tmp_path / "masks.npz")
+
+
+def _entries(value, path=()):
+    """(path) of everything in a header."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from _entries(item, (*path, key))
+
+
+def test_a_header_that_was_changed(tmp_path):
+    file, plain = tmp_path / "ticket.npz", dense_net()
+    tf_pai.save_ticket(select(plain), file)
+    arrays = dict(np.load(file))
+    header = json.loads(str(arrays.pop("header")))
+    for path in _entries(header):
+        for value in (None, -1, "other"):
+            changed = json.loads(json.dumps(header))
+            place = functools.reduce(operator.getitem, path[:-1], changed)
+            if place[path[-1]] == value:
+                continue
+            place[path[-1]] = value
+            np.savez(file, header=np.array(json.dumps(changed)), **arrays)
+            with pytest.raises(ValueError, match=r"A ticket (is read from a file|gives back what was saved)"):
+                tf_pai.load_ticket(plain, file)
+
+
+def test_seeds_that_give_other_weights_here(tmp_path, monkeypatch):
+    """As with another version of NumPy: it does not promise the same numbers for ever."""
+    plain = dense_net()
+    tf_pai.save_ticket(select(plain), tmp_path / "ticket.npz")
+    drawn = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn([1, *seed] if isinstance(seed, list) else seed))
+    with pytest.raises(ValueError, match="bit for bit. Received: .*its seeds give other weights"):
+        tf_pai.load_ticket(plain, tmp_path / "ticket.npz")
+
+
+def test_a_zero_with_another_sign_is_no_zero_of_the_initializer(tmp_path):
+    model, x = select(dense_net()), batch()[0]
+    model.get_layer("fc1").bias.assign(-np.zeros(16))
+    assert tf_pai.save_ticket(model, tmp_path / "ticket.npz").weights == 4 * 16
+    loaded = tf_pai.load_ticket(dense_net(), tmp_path / "ticket.npz")
+    assert np.signbit(loaded.get_layer("fc1").bias.numpy()).all() and np.array_equal(loaded(x), model(x))

@@ -62,6 +62,21 @@ def averages_of(optimizer: Any, variable: Any) -> list[keras.Variable]:
     ]
 
 
+def start_anew(optimizer: Any) -> None:
+    """Sets the state of an optimizer to what it was before its first step; its learning rate stays.
+
+    Args:
+        optimizer: one that does the work itself; nothing happens where it is not built.
+    """
+    if not optimizer.built:
+        return
+    fresh = type(optimizer).from_config(optimizer.get_config())  # not all states begin at 0
+    fresh.build(optimizer._trainable_variables)
+    for variable, first in zip(optimizer.variables, fresh.variables, strict=True):
+        if variable is not optimizer._learning_rate:
+            variable.assign(first)
+
+
 def projection_suffices(optimizer: Any) -> bool:
     """Tells whether kept weights are trained alike, bit for bit, where the gradient of pruned ones is not masked.
 

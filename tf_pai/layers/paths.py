@@ -144,6 +144,24 @@ def owned_weights(layer: keras.Layer) -> Iterator[tuple[str, keras.Layer, keras.
                 yield path, owner, variable
 
 
+def moving_statistics(layer: keras.Layer) -> list[keras.Variable]:
+    """Returns the weights under `layer` that were never there to be trained, as BatchNormalization's moving mean.
+
+    Weights of a layer with `trainable = False` are none of them.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
+        >>> model.trainable = False
+        >>> [variable.name for variable in moving_statistics(model)]
+        ['moving_mean', 'moving_variance']
+    """
+    return [
+        variable
+        for _, owner, variable in owned_weights(layer)
+        if any(variable is other for other in owner._non_trainable_variables)
+    ]
+
+
 @dataclasses.dataclass(frozen=True)
 class PrunableWeight:
     """A weight that can be pruned.
@@ -244,10 +262,11 @@ def participating(model: keras.Model, include: Any = None, exclude: Any = None) 
     if exclude is not None:
         chosen -= _matching(weights, exclude, "exclude")
     if not chosen:
+        frozen = any(getattr(layer, "frozen", ()) for _, layer in walk(model))
         raise ValueError(
             "Pruning needs prunable weights: trainable float variables of rank 2 or more. Received: "
             f"{type(model).__name__} {model.name!r} with none{' after include and exclude' if weights else ''}. "
-            "Is the model built, and trainable?"
+            + ("select_subnet froze them: tf_pai.strip it." if frozen else "Is the model built, and trainable?")
         )
     return {path: weight for path, weight in weights.items() if path in chosen}
 

@@ -12,6 +12,7 @@ from keras.src.backend.common.variables import AutocastScope
 
 from tf_pai.layers import PrunableLayer, prunable_layers, prunable_weights, weights_of
 from tf_pai.layers.prunable import PACKAGE
+from tf_pai.selection.averages import follow_averages
 from tf_pai.selection.rule import Rule
 from tf_pai.selection.signs import train_straight_through
 
@@ -103,6 +104,7 @@ class ScoredLayer(PrunableLayer):
         train_straight_through(self.layer)
         self.supports_jit = False  # what finds the threshold has shapes that XLA does not know
         self.__dict__["draws"] = self._state("draws", (), "int32")
+        self._track_trackable(self.draws, "draws")
         for i, keep in zip(self.pruned or (), self.keep, strict=True):
             path = known[i]
             self.places[path] = (chosen[path], keep)
@@ -125,6 +127,7 @@ class ScoredLayer(PrunableLayer):
             constraint=_FollowScores(self, path),
             name="scores",
         )
+        self._track_trackable(self.scores[path], f"scores_{len(self.scores) - 1}")  # see the masks
 
     def freeze(self) -> None:
         """Takes the weights out of training; `strip` puts them back."""
@@ -212,7 +215,9 @@ class ScoredLayer(PrunableLayer):
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if not self.pairs:
             return self.layer(*args, **kwargs)
-        self.meet(self._get_call_context().entry_layer)
+        model = self._get_call_context().entry_layer
+        self.meet(model)
+        follow_averages(model)
         training = kwargs.get("training", self._get_call_context().get_value("training"))
         with AutocastScope(None):  # mixed precision casts where the variable is read
             values = self._effective(training)

@@ -179,7 +179,8 @@ def straight_through(
     def pass_through(scores: tf.Tensor, mask: tf.Tensor) -> Any:
         def gradient(g: Any) -> Any:
             to_mask = tf.convert_to_tensor(g) * w
-            return to_mask * tf.sign(scores) if magnitudes else to_mask, to_mask
+            to_scores = tf.cast(to_mask, scores.dtype)  # scores stay float32 where the weights are not
+            return to_scores * tf.sign(scores) if magnitudes else to_scores, to_mask
 
         return tf.identity(forward), gradient
 

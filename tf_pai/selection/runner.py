@@ -17,13 +17,12 @@ def select_and_train(job: Job) -> keras.Model:
 
     A construction trains the model first, as its target.
     """
-    sparsity = 0.5 if job.sparsity is None else job.sparsity
     make: Any = METHODS.find(job.method).make
     if isinstance(make, type) and issubclass(make, Construction):
         construction, target = make(**job.options), job.model()
         chain_of(target)
         job.fit(target, "target")
-        return subnet_of(target, construction, sparsity, job.seed)
-    model = select_subnet(job.model(), job.method, sparsity, **{"seed": job.seed, **job.options})
+        return subnet_of(target, construction, job.sparsity, job.seed)
+    model = select_subnet(job.model(), job.method, job.sparsity, **{"seed": job.seed, **job.options})
     job.fit(model)
     return model

@@ -25,7 +25,7 @@ Weights = dict[str, PrunableWeight]
 def select_subnet(
     model: keras.Model,
     method: str | Rule | Construction = "hidden",
-    sparsity: float = 0.5,
+    sparsity: float | None = None,
     *,
     weights: str = "signed_constant",
     distribution: Any = None,
@@ -43,8 +43,8 @@ def select_subnet(
         method: a name of `tf_pai.list_methods("selection")`, or a rule such as `tf_pai.selection.Hidden(scale=False)`.
             "proving" and "logarithmic" (or `tf_pai.selection.Proving(epsilon=0.2)`) take `model` as the target, and
             find its like in a wide random network, which is returned: nothing is left to train.
-        sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity. Of "proving" and
-            "logarithmic", the least: what they leave out follows from the target.
+        sparsity: fraction of the weights left out, in [0, 1); the papers' k is 1 - sparsity. Default: 0.5, or what an
+            N:M structure says. Of "proving" and "logarithmic", the least: what they leave out follows from the target.
         weights: what the weights are frozen at: "signed_constant" (plus or minus the deviation of Kaiming's
             initialization), "kaiming_normal", or "own" for the model's own weights.
         distribution: "uniform" (default: the same k in each layer), "global" (all scores compete, in units of their
@@ -74,7 +74,7 @@ def select_subnet(
         _refuse(rule, weights=weights, distribution=distribution, structure=structure)
         return subnet_of(model, rule, sparsity, seed)
     pattern = structures.get("unstructured" if structure is None else structure)
-    density = 1 - check_sparsity(sparsity, pattern)
+    density = 1 - check_sparsity(0.5 if sparsity is None and pattern.density is None else sparsity, pattern)
     if prunable_layers(model):
         raise ValueError("A subnet is selected from a model without masks. Received: a pruned one. tf_pai.strip it.")
     chosen = _chosen(model, rule, pattern)
@@ -97,9 +97,9 @@ def _refuse(rule: Construction, **options: Any) -> None:
             )
 
 
-def subnet_of(target: keras.Model, rule: Construction, sparsity: float, seed: int | None) -> keras.Model:
+def subnet_of(target: keras.Model, rule: Construction, sparsity: float | None, seed: int | None) -> keras.Model:
     """Returns the wide random network with the masks of the subnet that computes what `target` does."""
-    least = check_sparsity(sparsity, structures.get("unstructured"))
+    least = check_sparsity(0.0 if sparsity is None else sparsity, structures.get("unstructured"))
     model = rule.build(target, int(np.random.randint(2**31)) if seed is None else int(seed)).model
     if masks.sparsity(model) < least:
         raise ValueError(

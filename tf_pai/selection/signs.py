@@ -33,7 +33,12 @@ def straight_sign(x: tf.Tensor) -> Any:
 
 def is_rectified(layer: Any) -> bool:
     """Tells whether `layer` is a rectifier, or ends in one."""
-    return isinstance(layer, _LAYERS) or getattr(getattr(layer, "activation", None), "__name__", "") in RECTIFIERS
+    activation = getattr(layer, "activation", None)
+    return (
+        isinstance(layer, _LAYERS)
+        or isinstance(activation, _LAYERS)
+        or getattr(activation, "__name__", "") in RECTIFIERS
+    )
 
 
 def with_sign(layer: keras.Layer) -> keras.Layer:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import pathlib
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,13 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.criteria.losses import output_activation
-from tf_pai.files import write_whole
+from tf_pai.digests import digest_of
 from tf_pai.layers import PrunableWeight, ReadAs, prunable_layers, weights_of
+from tf_pai.layers.optimizers import optimizers_of, start_anew
+from tf_pai.layers.paths import moving_statistics
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.masks import masked_weights
 from tf_pai.registry import nearest, register_method
 from tf_pai.selection.layer import ScoredLayer
 from tf_pai.selection.rule import Rule, fan_in, straight_through
+from tf_pai.selection.task_file import read_tasks, write_tasks
 
 TINY = 1e-12  # keeps log(p) finite
 TOGETHER = 16  # tasks whose bits are unpacked at once
@@ -106,8 +107,7 @@ class Supermasks:
             )
         self._model = model
         self._masks = [mask for _, mask in masked_weights(model).values()]
-        frozen = {id(variable) for layer in prunable_layers(model).values() for variable in layer.frozen}
-        self._measured = [v for v in weights_of(model).values() if id(v) not in frozen and "float" in v.dtype]
+        self._measured = [v for v in moving_statistics(model) if "float" in v.dtype]
         self._unmeasured = [v.numpy() for v in self._measured]
         self._statistics_of_batch = bool(self._measured) and not any(layer.rule.draws for layer in self._layers)
         self._sizes = [int(np.prod(mask.shape)) for mask in self._masks]
@@ -125,7 +125,9 @@ class Supermasks:
         return (sum(self._sizes) + 7) // 8 + sum(4 * value.size for value in self._unmeasured)
 
     def begin(self, seed: int) -> None:
-        """Draws new scores, for a task to come; a compiled model gets its optimizer's slots at zero.
+        """Draws new scores, for a task to come; a compiled model gets its optimizer's state as at the start.
+
+        Learning rate and loss scale stay what they are.
 
         Args:
             seed: of the scores.
@@ -134,10 +136,8 @@ class Supermasks:
             layer.draw_scores((seed + 7919 * i) % 2**31)
         for variable, value in zip(self._measured, self._unmeasured, strict=True):
             variable.assign(value)
-        optimizer: Any = getattr(self._model, "optimizer", None)
-        for variable in [] if optimizer is None or not optimizer.built else optimizer.variables:
-            if variable is not optimizer._learning_rate:
-                variable.assign(tf.zeros_like(variable.value))
+        for leaf in optimizers_of(getattr(self._model, "optimizer", None)):
+            start_anew(leaf)
 
     def store(self, name: str) -> None:
         """Keeps the model's masks as those of the task `name`."""
@@ -151,12 +151,12 @@ class Supermasks:
         Raises:
             ValueError: no task of that name is stored.
         """
-        if name not in self._bits:
+        if str(name) not in self._bits:
             raise ValueError(
                 f"A task is stored before it is used. Received: {name!r}.{nearest(str(name), self.names)} "
                 f"Stored: {', '.join(self.names) or 'none'}."
             )
-        for variable, value in self._superposed([name]):
+        for variable, value in self._superposed([str(name)]):
             variable.assign(value)
 
     def infer(self, x: Any, search: str = "one_shot") -> str:
@@ -217,28 +217,25 @@ class Supermasks:
 
     def save(self, file: str | os.PathLike) -> None:
         """Writes all tasks' masks to an .npz file, whole or not at all; nothing in it is pickled."""
-        rows, names = len(self.names), np.array(self.names, str)
-        bits = np.array([self._bits[name] for name in self.names], np.uint8).reshape(rows, -1)
-        statistics = np.array([self._statistics[name] for name in self.names], np.float32).reshape(rows, -1)
-        with write_whole(file) as stream:
-            np.savez(stream, names=names, bits=bits, statistics=statistics, sizes=np.array(self._sizes))
+        write_tasks(file, self._bits, self._statistics, self._network())
 
     def load(self, file: str | os.PathLike) -> None:
         """Reads tasks that `save` wrote, beside those that are stored.
 
         Raises:
+            OSError: the file cannot be opened.
             ValueError: the file is no such file, or belongs to another network.
         """
-        try:
-            with np.load(pathlib.Path(file), allow_pickle=False) as stored:
-                names, bits, sizes = stored["names"], stored["bits"], stored["sizes"].tolist()
-                statistics = stored["statistics"]
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"Tasks are read from a file that save wrote. Received: {str(file)!r}.") from error
-        if sizes != self._sizes:
-            raise ValueError(f"Tasks belong to one network. Received: masks of {sizes} weights for {self._sizes}.")
-        self._bits |= {str(name): packed for name, packed in zip(names, bits, strict=True)}
-        self._statistics |= {str(name): values for name, values in zip(names, statistics, strict=True)}
+        widths = (sum(self._sizes) + 7) // 8, sum(value.size for value in self._unmeasured)
+        bits, statistics = read_tasks(file, self._network(), widths)
+        self._bits |= bits
+        self._statistics |= statistics
+
+    def _network(self) -> str:
+        """The digest of what is the same for all tasks."""
+        of_tasks = {id(variable) for variable in self._measured}
+        weights = [v for v in weights_of(self._model).values() if id(v) not in of_tasks and "float" in v.dtype]
+        return digest_of(v.numpy() for v in weights)
 
 
 def _entropy(model: keras.Model, x: Any, training: bool) -> tf.Tensor:

@@ -8,6 +8,23 @@ import math
 import keras
 import numpy as np
 
+from tf_pai.layers.paths import is_graph
+
+# No slope is above 1: what is within epsilon before them is so after them.
+LAST = (
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "sigmoid",
+    "hard_sigmoid",
+    "tanh",
+    "softplus",
+    "softsign",
+    "softmax",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class TargetLayer:
@@ -48,18 +65,51 @@ def chain_of(model: keras.Model) -> list[TargetLayer]:
     """Returns the layers of a target network.
 
     Args:
-        model: Dense layers with ReLU between them and any activation at the end; inputs may be flattened before.
+        model: Dense layers with ReLU between them, and at the end an activation of `LAST`; inputs may be flattened
+            before.
 
     Raises:
-        ValueError: another layer, or another activation inside; the message names it.
+        ValueError: another layer, activation or way through the layers; the message names it.
     """
+    chain = _dense_layers(model)
+    if chain[-1].activation not in LAST:
+        raise ValueError(
+            f"A target ends in an activation that makes no error larger, one of {', '.join(LAST)}. Received: "
+            f"{chain[-1].name!r} with activation {chain[-1].activation!r}. Leave it out of the target."
+        )
+    if not _computes(model, chain):
+        raise ValueError(
+            "A target is a chain: each Dense layer takes what the one before gives, and is called once. Received: "
+            f"{model.name!r}, which computes something else."
+        )
+    return chain
+
+
+def _computes(model: keras.Model, chain: list[TargetLayer]) -> bool:
+    """Whether the chain's outputs are the model's, on random inputs."""
+    if not is_graph(model) or len(model.inputs) != 1 or len(model.outputs) != 1 or None in model.input_shape[1:]:
+        return False
+    x = np.random.default_rng(0).standard_normal((16, *model.input_shape[1:])).astype("float32")
+    wanted, h = np.asarray(keras.ops.convert_to_numpy(model(x, training=False)), "float64"), x.reshape(16, -1)
+    for layer in chain:
+        h = np.hstack([h, np.ones((16, 1))]) if layer.has_bias else h
+        if h.shape[1] != len(layer.kernel):
+            return False
+        h = keras.ops.convert_to_numpy(
+            keras.activations.get(layer.activation)(keras.ops.convert_to_tensor(h @ layer.kernel))
+        )
+    return wanted.shape == h.shape and np.allclose(wanted, h, rtol=0.02, atol=0.02 * np.abs(h).max(initial=1e-6))
+
+
+def _dense_layers(model: keras.Model) -> list[TargetLayer]:
+    """The Dense layers, in the order of `model.layers`."""
     chain: list[TargetLayer] = []
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     for layer in layers:
         if isinstance(layer, keras.layers.Flatten) and not chain:
             continue
         if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation)) and chain:
-            name = "relu" if isinstance(layer, keras.layers.ReLU) else _name(layer.activation)
+            name = _rectifier(layer) if isinstance(layer, keras.layers.ReLU) else _name(layer.activation)
             if chain[-1].activation == "linear":
                 chain[-1] = dataclasses.replace(chain[-1], activation=name)
                 continue
@@ -80,6 +130,11 @@ def chain_of(model: keras.Model) -> list[TargetLayer]:
     if not chain:
         raise ValueError(f"A target has a Dense layer. Received: {model.name!r} without one.")
     return chain
+
+
+def _rectifier(layer: keras.layers.ReLU) -> str:
+    plain = layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return "relu" if plain else "ReLU of other settings"
 
 
 def _name(activation: object) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_pai.digests import digest_of
 from tf_pai.files import write_whole
 from tf_pai.layers import weights_of
 from tf_pai.masks import Masks, get_masks, set_masks
 from tf_pai.selection.restoring import description_of, restore
-from tf_pai.tickets.values import Values, read_values, write_values
+from tf_pai.tickets.values import Values, read_values, write_values, zero_where_pruned
 
 FORMAT = 1
 
@@ -86,6 +87,8 @@ def save_ticket(ticket: Any, file: str | os.PathLike) -> TicketSize:
         "weights": write_values(weights, arrays),
         "selection": selection,
     }
+    given_back = {path: zero_where_pruned(np.asarray(v), weights.masks.get(path)) for path, v in initial.items()}
+    header["sha256"] = _digest(header, given_back, masks)
     with write_whole(file) as stream:
         np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
     dense = sum(int(np.prod(variable.shape)) * 4 for variable in weights_of(model).values())
@@ -127,12 +130,12 @@ def load_ticket(model: keras.Model, file: str | os.PathLike) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no ticket or is damaged, or `model` is not of its architecture, or has masks.
+        ValueError: the file is no ticket or is damaged, its seeds do not give the weights back that were saved, or
+            `model` is not of its architecture, or has masks.
     """
-    header, arrays = _read(file)
+    header, values, masks = _read(file)
     names = _matched(model, {path: tuple(entry["shape"]) for path, entry in header["weights"].items()}, file)
-    masks = {names[path]: _unpacked(arrays[f"bits{i}"], s) for i, (path, s) in enumerate(header["masks"].items())}
-    values = read_values(header["weights"], arrays, {} if header["selection"] else masks, names, header["selection"])
+    values, masks = ({names[path]: value for path, value in found.items()} for found in (values, masks))
     if header["selection"]:
         return restore(model, _renamed(header["selection"], names), values, masks)
     loaded = set_masks(model, masks)
@@ -147,23 +150,37 @@ def _renamed(selection: dict[str, Any], names: dict[str, str]) -> dict[str, Any]
     return {**selection, **{key: {names[path]: n for path, n in selection[key].items()} for key in by_path}}
 
 
-def _read(file: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The file's header and arrays."""
+def _read(file: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray], Masks]:
+    """The file's header, and {path: value} and {path: mask} that are what was saved, bit for bit."""
     try:
         with np.load(pathlib.Path(file), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         header = json.loads(str(arrays.pop("header")))
         if header["format"] != FORMAT:
             raise ValueError(f"Format {FORMAT} is known. Received: {header['format']!r}.")
-        for i, shape in enumerate(header["masks"].values()):
-            _unpacked(arrays[f"bits{i}"], shape)
-        return header, arrays
+        wanted, selection = header.pop("sha256"), header["selection"]
+        masks = {path: _unpacked(arrays[f"bits{i}"], s) for i, (path, s) in enumerate(header["masks"].items())}
+        values = read_values(header["weights"], arrays, {} if selection else masks, selection)
+        found = _digest(header, values, masks)
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged archive makes zipfile, zlib and NumPy fail in a dozen ways
         raise ValueError(
             f"A ticket is read from a file that tf_pai.save_ticket wrote. Received: {str(file)!r}."
         ) from error
+    if found != wanted:
+        raise ValueError(
+            f"A ticket gives back what was saved, bit for bit. Received: {str(file)!r}, which does not: it is changed, "
+            "or its seeds give other weights with the versions of Keras, TensorFlow and NumPy that are installed. Save "
+            "it again, where it was saved."
+        )
+    return header, values, masks
+
+
+def _digest(header: dict[str, Any], values: dict[str, np.ndarray], masks: Masks) -> str:
+    """The digest of all that a ticket is, weights that are stored as seeds included."""
+    said = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    return digest_of([said, *(values[path] for path in header["weights"]), *masks.values()])
 
 
 def _unpacked(bits: np.ndarray, shape: Any) -> np.ndarray:

@@ -52,30 +52,32 @@ def read_values(
     entries: dict[str, dict[str, Any]],
     arrays: dict[str, np.ndarray],
     masks: Masks,
-    names: dict[str, str],
     selection: dict[str, Any] | None,
 ) -> dict[str, np.ndarray]:
-    """Returns {path in the model: value} from what `write_values` made; pruned values are zero.
+    """Returns {path: value} from what `write_values` made; pruned values are zero.
 
     Args:
         entries: as `write_values` returned them.
         arrays: what it added to.
-        masks: {path in the model: boolean array}.
-        names: {path in the file: path in the model}.
+        masks: {path: boolean array}.
         selection: what `description_of` said.
     """
     values = {}
     for path, entry in entries.items():
-        mask = masks.get(names[path])
+        mask = masks.get(path)
         if "values" not in entry:
-            value = _made(path, entry, selection)
-            values[names[path]] = value if mask is None else np.where(mask, value, 0)
+            values[path] = zero_where_pruned(_made(path, entry, selection), mask)
         elif mask is None:
-            values[names[path]] = arrays[entry["values"]]
+            values[path] = arrays[entry["values"]]
         else:
-            values[names[path]] = np.zeros(mask.shape, arrays[entry["values"]].dtype)
-            values[names[path]][mask] = arrays[entry["values"]]
+            values[path] = np.zeros(mask.shape, arrays[entry["values"]].dtype)
+            values[path][mask] = arrays[entry["values"]]
     return values
+
+
+def zero_where_pruned(value: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Returns a value as a ticket gives it back: 0 where it is pruned; without a mask, as it is."""
+    return value if mask is None else np.where(mask, value, np.zeros((), value.dtype))
 
 
 def _recipe(path: str, owner: Any, variable: Any, selection: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -106,4 +108,4 @@ def _made(path: str, entry: dict[str, Any], selection: dict[str, Any] | None) ->
 def _same(made: np.ndarray, value: np.ndarray, mask: np.ndarray | None) -> bool:
     """Whether they are equal where it matters, bit for bit."""
     kept = slice(None) if mask is None else mask
-    return made.dtype == value.dtype and np.array_equal(made[kept], value[kept])
+    return made.dtype == value.dtype and made[kept].tobytes() == value[kept].tobytes()
