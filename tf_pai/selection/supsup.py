@@ -18,8 +18,8 @@ from tf_pai.criteria.losses import output_activation
 from tf_pai.digests import digest_of
 from tf_pai.layers import PrunableWeight, ReadAs, prunable_layers, weights_of
 from tf_pai.layers.optimizers import optimizers_of, start_anew
-from tf_pai.layers.paths import moving_statistics
 from tf_pai.layers.prunable import PACKAGE
+from tf_pai.layers.statistics import moving_statistics
 from tf_pai.masks import masked_weights
 from tf_pai.registry import nearest, register_method
 from tf_pai.selection.layer import ScoredLayer
