@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import tf_pai
 
@@ -13,3 +14,39 @@ def test_masks_of_other_layers_stay_when_more_are_added():
     np.testing.assert_array_equal(tf_pai.get_masks(second)["a/kernel"], tf_pai.get_masks(first)["a/kernel"])
     assert tf_pai.get_masks(second)["b/kernel"].sum() == 3
     assert tf_pai.verify(second)
+
+
+def everything_kept(model):
+    weights = tf_pai.layers.prunable_weights(model)
+    return tf_pai.set_masks(model, {path: np.ones(weight.shape) for path, weight in weights.items()})
+
+
+X = np.random.default_rng(0).standard_normal((3, 4)).astype("float32")
+
+
+@pytest.mark.parametrize("copy", [everything_kept, tf_pai.shrink])
+def test_what_a_normalization_has_adapted_to_stays(copy):
+    normalization = keras.layers.Normalization()
+    normalization.adapt(5 * X + 3)
+    model = keras.Sequential([keras.Input((4,)), normalization, keras.layers.Dense(6), keras.layers.Dense(2)])
+    np.testing.assert_allclose(copy(model)(X), model(X), rtol=1e-5)
+
+
+def own_activation(x):
+    return keras.ops.tanh(x) + 1
+
+
+def with_own_activation():
+    return keras.layers.Dense(6, activation=own_activation)
+
+
+def with_own_lambda():
+    return keras.layers.Lambda(lambda x: keras.ops.abs(x), name="own")
+
+
+@pytest.mark.parametrize("layer", [with_own_activation, with_own_lambda])
+@pytest.mark.parametrize("copy", [everything_kept, tf_pai.shrink])
+def test_functions_that_keras_does_not_know_by_name(copy, layer):
+    """And globals of theirs: Keras' configuration of a Lambda is its code alone."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6), layer(), keras.layers.Dense(2)])
+    np.testing.assert_allclose(copy(model)(X), model(X), rtol=1e-5)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tf_pai.analysis.links import channels_of
+from tf_pai.export.constants import ELEMENTWISE
 
 _KERNELS = (
     *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
@@ -88,12 +89,14 @@ def is_plain(layer: Any) -> bool:
 
 def role_of(layer: Any, sources: list[Any], target: Any) -> str:
     """Returns what a layer does with channels: "kernel", "depthwise", "channelwise", "flatten", ..., or "unknown"."""
-    if not is_plain(layer) or not sources:
+    if not is_plain(layer) or not sources or getattr(layer, "lora_enabled", False):
+        return "unknown"
+    if _mixes_channels(layer):
         return "unknown"
     if type(layer) in _DEPTHWISE:
         return "depthwise"
     if type(layer) in _KERNELS:
-        return "kernel" if getattr(layer, "groups", 1) == 1 and not _is_softmax(layer) else "unknown"
+        return "unknown" if is_grouped(layer) else "kernel"
     last = len(target.shape) - 1
     if isinstance(layer, keras.layers.Concatenate):
         return "concatenate" if layer.axis in (-1, last) else "unknown"
@@ -102,12 +105,21 @@ def role_of(layer: Any, sources: list[Any], target: Any) -> str:
     sizes = {channels_of(tensor) for tensor in (*sources, target)}
     if type(layer) in _MERGING or type(layer).__name__ == "Add":
         return "merge" if len(sizes) == 1 and len(sources) > 1 else "unknown"
-    fits = type(layer) in _CHANNELWISE and len(sizes) == 1 and not _is_softmax(layer)
+    fits = type(layer) in _CHANNELWISE and len(sizes) == 1
     return "channelwise" if fits and getattr(layer, "axis", -1) in (-1, last) else "unknown"
 
 
-def _is_softmax(layer: Any) -> bool:
-    return getattr(getattr(layer, "activation", None), "__name__", "") in ("softmax", "log_softmax")
+def is_grouped(layer: Any) -> bool:
+    """Tells whether the layer is a convolution in groups."""
+    return type(layer) in _KERNELS and getattr(layer, "groups", 1) != 1
+
+
+def _mixes_channels(layer: Any) -> bool:
+    """Tells whether the layer's activation may read several channels for one: softmax, glu, a function of the user's."""
+    activation = getattr(layer, "activation", None)
+    if activation is None or type(activation) in _CHANNELWISE:
+        return activation is not None and _mixes_channels(activation)
+    return getattr(activation, "__name__", "") not in ELEMENTWISE
 
 
 class Channels:
@@ -153,16 +165,19 @@ class Channels:
             ids = self._output_ids(layer, role, given, target)
             if role == "unknown":
                 self._pin(ids, _unknown(layer))
-            if id(layer) in made:  # a layer called twice has one kernel: its channels go together
-                self.ids.join(made[id(layer)][0], ids)
-                for one, other in zip(made[id(layer)][1], given, strict=True):
-                    self.ids.join(one, other)
-            made[id(layer)] = (ids, given)
+            if role != "unknown" and getattr(layer, "weights", None):
+                self._join_calls(made.setdefault(id(layer), (ids, given)), (ids, given))
             self._give(target, ids)
         if role == "unknown":
             for ids in given:
                 self._pin(ids, _unknown(layer))
         return [Step(layer, role, [id(t) for t in sources], id(target)) for target in targets]
+
+    def _join_calls(self, first: Any, other: Any) -> None:
+        """A layer called twice has one kernel: its channels go together."""
+        self.ids.join(first[0], other[0])
+        for one, another in zip(first[1], other[1], strict=True):
+            self.ids.join(one, another)
 
     def _output_ids(self, layer: Any, role: str, given: list[np.ndarray], target: Any) -> np.ndarray:
         size = channels_of(target)
@@ -189,5 +204,5 @@ class Channels:
 
 
 def _unknown(layer: Any) -> str:
-    groups = f" in {layer.groups} groups" if getattr(layer, "groups", 1) != 1 else ""
+    groups = f" in {layer.groups} groups" if is_grouped(layer) else ""
     return f"{layer.name} ({type(layer).__name__}{groups}) reads or gives them, which is left whole"

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-_ELEMENTWISE = {
+ELEMENTWISE = {
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "tanh", "softsign", "hard_tanh"),
     *("hard_shrink", "soft_shrink", "tanh_shrink", "celu", "hard_silu", "hard_swish", "sigmoid", "hard_sigmoid"),
-    *("log_sigmoid", "softplus", "exponential"),
+    *("log_sigmoid", "softplus", "exponential", "mish", "squareplus", "sparse_plus", "sparse_sigmoid"),
 }
 _BORDERED = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D)
 _ACTIVATING = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)
@@ -100,7 +100,7 @@ def _activated(layer: Any, values: np.ndarray) -> np.ndarray:
     activation = getattr(layer, "activation", None)
     if activation is None:
         return values
-    if getattr(activation, "__name__", "") not in _ELEMENTWISE:
+    if getattr(activation, "__name__", "") not in ELEMENTWISE:
         return np.full(values.shape, np.nan)
     return _where_known(activation, values)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.export.channels import Channels, Step
+from tf_pai.export.channels import Channels, Step, is_grouped
 from tf_pai.export.constants import (
     absorbed,
     after_channelwise,
@@ -20,7 +20,7 @@ from tf_pai.export.constants import (
 from tf_pai.export.cutting import cut, cut_heads, heads_of
 from tf_pai.layers import strip
 from tf_pai.layers.paths import is_graph
-from tf_pai.layers.rebuilding import compile_like, copy_layer
+from tf_pai.layers.rebuilding import assign_all, compile_like, copy_layer
 from tf_pai.records import record_of, remember
 
 _JOINED = "they are added to channels that stay"
@@ -45,7 +45,7 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
 
     Raises:
         TypeError: no Sequential or functional model, whose graph is known.
-        ValueError: `round_to` is no positive integer.
+        ValueError: the model is not built, or `round_to` is no positive integer.
 
     Example:
         >>> import keras, tf_pai
@@ -59,6 +59,8 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
             f"shrink takes a Sequential or functional Keras 3 model, whose graph it reads. Received: "
             f"{type(model).__name__}. Write a subclassed model as keras.Model(inputs, outputs)."
         )
+    if not model.built:
+        raise ValueError(f"shrink takes a built model. Received: {model.name!r}, without weights. Call it on data first.")
     if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
         raise ValueError(f"round_to is a positive integer. Received: round_to={round_to!r}. Pass 1 or 8.")
     plain = strip(model)
@@ -116,7 +118,8 @@ class _Cuts:
     def _constants(self) -> dict[int, np.ndarray]:
         values = {key: np.full(ids.size, np.nan) for key, ids in self.channels.of.items()}
         for step in self.channels.steps:
-            values[step.target] = self._constant_after(step, [values[key] for key in step.sources])
+            found = self._constant_after(step, [values[key] for key in step.sources])
+            values[step.target] = np.where(np.isfinite(found), found, np.nan)
         return values
 
     def _constant_after(self, step: Step, given: list[np.ndarray]) -> np.ndarray:
@@ -180,7 +183,7 @@ class _Cuts:
         """Adds the layers with filters that have no weight and stay, and why they do."""
         why = {self.channels.ids.root(key): reason for key, reason in reversed(self.channels.pinned.items())}
         for step in self.channels.steps:
-            if step.role != "kernel" and getattr(step.layer, "groups", 1) == 1:
+            if step.role != "kernel" and not is_grouped(step.layer):
                 continue
             empty = ~connections(step.layer)[0].any(axis=0)
             values = self.constants[step.target]
@@ -203,16 +206,14 @@ class _Cuts:
         step = self.by_layer.get(id(layer))
         if isinstance(layer, keras.Model) and is_graph(layer):
             return _smaller(layer, self.round_to, self.left)
-        copy = copy_layer(layer)
+        changes: dict[str, Any] = {}
+        if step is not None and step.role == "kernel":
+            changes["units" if hasattr(layer, "units") else "filters"] = len(self.stays(step.target))
+            changes["use_bias"] = layer.use_bias or bool(np.any(self._taken_in(step)))
+        if isinstance(layer, keras.layers.MultiHeadAttention):
+            changes["num_heads"] = len(heads_of(layer))
+        copy = copy_layer(layer, changes)
         if step is not None and isinstance(layer, keras.Layer):
-            config = layer.get_config()
-            if step.role == "kernel":
-                config["units" if "units" in config else "filters"] = len(self.stays(step.target))
-                config["use_bias"] = layer.use_bias or bool(np.any(self._taken_in(step)))
-                copy = type(layer).from_config(config)
-            if isinstance(layer, keras.layers.MultiHeadAttention):
-                config["num_heads"] = len(heads_of(layer))
-                copy = type(layer).from_config(config)
             self.pairs.append((layer, copy))
         return copy
 
@@ -236,9 +237,8 @@ class _Cuts:
                 extra = self._taken_in(step)
                 values = [*values[:-1], values[-1] + extra] if old.use_bias else [*values, extra]
         elif isinstance(old, keras.layers.MultiHeadAttention):
-            values = [cut_heads(variable, heads_of(old)) for variable in old.variables]
-        for variable, value in zip(new.variables, values, strict=True):
-            variable.assign(value)
+            values = [cut_heads(old, variable, heads_of(old)) for variable in old.variables]
+        assign_all(new, values)
 
 
 def _round_up(kept: set[int], roots: np.ndarray, round_to: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -13,15 +14,39 @@ from tf_pai.layers.paths import has_config, is_graph, uncopied, unwrapped, walk
 Copy = Callable[[Any], Any]
 
 
-def copy_layer(layer: Any) -> Any:
-    """Returns a layer (or graph operation) of the same configuration, with weights of its own.
+def copy_layer(layer: Any, changes: dict[str, Any] | None = None) -> Any:
+    """Returns a layer (or graph operation) of the same configuration but for `changes`, with weights of its own.
 
     A layer of a class that has no configuration cannot be made again: it is returned itself.
     """
+    if isinstance(layer, keras.layers.Lambda):
+        return _copy_lambda(layer)
     if not has_config(layer):
         return layer
-    with SafeModeScope(False):  # a Lambda's function comes from the user's own layer, not from a file
-        return type(layer).from_config(layer.get_config())
+    with SafeModeScope(False):  # functions come from the user's own layer, not from a file
+        return type(layer).from_config({**_with_functions(layer), **(changes or {})})
+
+
+def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """From its configuration its function would come back as bytes of code, without the globals that it uses."""
+    base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+    return type(layer)(layer.function, layer._output_shape, layer.mask, layer.arguments, **base)
+
+
+def _with_functions(layer: Any) -> dict[str, Any]:
+    """The configuration, with the layer's own functions: Keras writes them down by a name that only it may find."""
+    config = layer.get_config()
+    written = {name: getattr(layer, name, None) for name, value in config.items() if isinstance(value, dict)}
+    return {**config, **{name: value for name, value in written.items() if isinstance(value, FunctionType)}}
+
+
+def assign_all(layer: keras.Layer, values: Iterable[Any]) -> None:
+    """Gives a layer the values of its variables, and what it computes from them when it is loaded."""
+    for variable, value in zip(layer.variables, values, strict=True):
+        variable.assign(value)
+    for part in layer._flatten_layers():
+        if isinstance(part, keras.layers.Normalization):
+            part.finalize_state()
 
 
 def rebuild(model: keras.Model, change: Callable[[Any, Copy], Any]) -> keras.Model:
@@ -69,8 +94,8 @@ def _copy_weights(copies: dict[int, tuple[Any, Any]]) -> None:
                 new.build_from_config(old.get_build_config())
             if _shapes(old) != _shapes(new):  # made of `old` in another form, with its weights
                 continue
+            assign_all(new, old.variables)
             for source, target in zip(old.variables, new.variables, strict=True):
-                target.assign(source)
                 target.trainable = source.trainable
 
 
