@@ -1,4 +1,4 @@
-"""Smaller models of networks with what is rare: layers used again, several outputs, seeds, activations over channels."""
+"""Smaller models where something is rare: layers used again, several outputs, seeds, activations over channels."""
 
 import keras
 import numpy as np
@@ -129,5 +129,5 @@ def test_layers_with_adapters_stay_whole():
 
 
 def test_an_unbuilt_model_is_refused():
-    with pytest.raises(ValueError, match="shrink takes a built model. Received: 'sequential.*Call it on data first"):
+    with pytest.raises(ValueError, match="shrink takes a built model. Received: 'sequential.*. Call it on data first"):
         tf_pai.shrink(keras.Sequential([L.Dense(3)]))

@@ -125,19 +125,33 @@ def input_specs(model: keras.Model) -> Any:
     """Returns the inputs' `tf.TensorSpec`s in the structure that the model takes, batch and unknown sizes being None.
 
     Raises:
-        ValueError: a subclassed model that does not know its input's shape.
+        ValueError: a subclassed model that does not know its inputs' shapes, or with embeddings and several inputs,
+            which of them are ids.
     """
     structure = getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
     if structure is not None:
         return keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), structure)
     config = model.get_build_config() or {}
-    shape = config.get("input_shape")
-    if not isinstance(shape, (tuple, list)) or not all(n is None or isinstance(n, int) for n in shape):
+    shapes, has_ids = config.get("input_shape"), bool(embedding_sizes(model))
+    if shapes is None or (has_ids and not _is_shape(shapes)):
         raise ValueError(
-            "Random inputs need a model that knows the shape of its single input. Received: "
+            "Random inputs need a model that knows the shape of its inputs, and which are ids. Received: "
             f"{type(model).__name__} {model.name!r}. Pass data=."
         )
-    return tf.TensorSpec((None, *shape[1:]), "int32" if embedding_sizes(model) else "float32")
+    return _specs(shapes, "int32" if has_ids else "float32")
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, (tuple, list)) and all(n is None or isinstance(n, int) for n in shape)
+
+
+def _specs(shapes: Any, dtype: str) -> Any:
+    """Specs in the structure of the shapes that a subclassed model was called with."""
+    if _is_shape(shapes):
+        return tf.TensorSpec((None, *shapes[1:]), dtype)
+    if isinstance(shapes, dict):
+        return {name: _specs(shape, dtype) for name, shape in shapes.items()}
+    return [_specs(shape, dtype) for shape in shapes]
 
 
 def random_inputs(model: keras.Model, count: int, generator: np.random.Generator) -> Any:

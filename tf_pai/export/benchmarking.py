@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import statistics
@@ -16,6 +17,7 @@ import tensorflow as tf
 from tf_pai.criteria.data import Batch, batches_of
 from tf_pai.export.interpreter import run_file, time_files
 from tf_pai.export.report import bytes_of
+from tf_pai.export.serving import input_names
 
 _ROUNDS, _BATCH = 30, 256
 _KINDS = "a Keras model, a .keras or .tflite file, or the folder of a SavedModel"
@@ -32,14 +34,17 @@ def benchmark(models: dict[str, Any], data: Any, *, verbose: int = 1) -> list[Ro
     Args:
         models: {name: a Keras model, a .keras or .tflite file, or the folder of a SavedModel}. Of a model in memory,
             the size is that of its .keras file.
-        data: (x, y) arrays, or a `tf.data.Dataset` of batches; all of it is classified.
+        data: (x, y) arrays, or a `tf.data.Dataset` of batches. All of it is classified, by the largest of the model's
+            (first) output; where that is one number, by whether it is above 1/2, or above 0 if some are no
+            probabilities.
         verbose: 0 for no table.
 
     Returns:
         A dict per model: "name", "seconds", "bytes", "accuracy", and "speedup" and "size" relative to the first.
 
     Raises:
-        ValueError: no models, or a path that is none of the above.
+        ValueError: no models, a path that is none of the above, no labels, or several inputs without a name for a
+            TFLite file.
         RuntimeError: the interpreter refuses a file or crashes on it.
 
     Example:
@@ -52,7 +57,11 @@ def benchmark(models: dict[str, Any], data: Any, *, verbose: int = 1) -> list[Ro
     if not isinstance(models, dict) or not models:
         raise ValueError(f"benchmark takes models by name. Received: {models!r}. Pass {{'dense': model, ...}}.")
     batches = batches_of(data, None, _BATCH)
-    runs = {name: _runnable(name, model) for name, model in models.items()}
+    if any(batch.y is None for batch in batches):
+        raise ValueError("benchmark counts right classes. Received: data without labels. Pass (x, y).")
+    loaded = {name: _loaded(name, model) for name, model in models.items()}
+    names = _input_names(list(loaded.values()), batches[0].x)
+    runs = {name: _runnable(model, names) for name, model in loaded.items()}
     example = keras.tree.map_structure(lambda array: np.asarray(array[:1]), batches[0].x)
     seconds = _seconds(runs, example)
     rows: list[Row] = []
@@ -66,25 +75,61 @@ def benchmark(models: dict[str, Any], data: Any, *, verbose: int = 1) -> list[Ro
     return rows
 
 
-def _runnable(name: str, model: Any) -> Any:
-    """Returns a function of inputs, or the path of a TFLite file."""
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """A TFLite file, and what its inputs are called."""
+
+    path: pathlib.Path
+    names: list[str]
+
+    def arrays(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Returns the inputs as the interpreter takes them."""
+        flat = [_narrow(np.asarray(array)) for array in keras.tree.flatten(inputs)]
+        return dict(zip(self.names, flat, strict=True))
+
+
+def _loaded(name: str, model: Any) -> Any:
+    """Returns a Keras model, the path of a TFLite file, or what a SavedModel holds."""
     path = pathlib.Path(model) if isinstance(model, (str, os.PathLike)) else None
     if path is not None and path.suffix == ".tflite" and path.is_file():
         return path
     if path is not None and (path / "saved_model.pb").is_file():
-        loaded = tf.saved_model.load(str(path))
-        return lambda inputs: loaded.serve(inputs)  # which keeps `loaded`, the owner of the variables
+        saved = tf.saved_model.load(str(path))
+        if not hasattr(saved, "serve"):
+            raise ValueError(
+                f"benchmark calls a SavedModel's `serve`, which exports of tf_pai and Keras have. Received: {model!r} "
+                f"for {name!r}, which has none. Export it with tf_pai.export_saved_model or model.export."
+            )
+        return saved
     if path is not None and path.suffix == ".keras" and path.is_file():
         model = keras.models.load_model(path)
     if not isinstance(model, keras.Model):
         raise ValueError(f"benchmark takes {_KINDS}. Received: {model!r} for {name!r}. Is the path right?")
-    return tf.function(lambda inputs: model(inputs, training=False))
+    return model
 
 
-def _by_name(inputs: Any) -> dict[str, np.ndarray]:
-    """Inputs as the interpreter takes them: by name, or one under the name "", whatever the file calls it."""
-    arrays = inputs if isinstance(inputs, dict) else {"": keras.tree.flatten(inputs)[0]}
-    return {name: _narrow(np.asarray(array)) for name, array in arrays.items()}
+def _input_names(loaded: list[Any], inputs: Any) -> list[str]:
+    """What TFLite files call the inputs, in order: "" for a single one, whatever its name is."""
+    known = [model for model in loaded if isinstance(model, keras.Model)]
+    if len(keras.tree.flatten(inputs)) == 1 or not any(isinstance(model, pathlib.Path) for model in loaded):
+        return [""]
+    if known:
+        return input_names(known[0])
+    if isinstance(inputs, dict):
+        return sorted(inputs)  # as Keras puts them in order
+    raise ValueError(
+        f"A TFLite file takes several inputs by name. Received: {type(inputs).__name__} of arrays. Pass them as a "
+        "dict, {name: array}, or the Keras model along with the file."
+    )
+
+
+def _runnable(model: Any, names: list[str]) -> Any:
+    """Returns a function of inputs, or a TFLite file."""
+    if isinstance(model, pathlib.Path):
+        return _File(model, names)
+    if isinstance(model, keras.Model):
+        return tf.function(lambda inputs: model(inputs, training=False))
+    return lambda inputs: model.serve(inputs)  # which keeps the owner of the variables
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:
@@ -93,7 +138,7 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 
 def _seconds(runs: dict[str, Any], example: Any) -> dict[str, float]:
-    files = {name: run for name, run in runs.items() if isinstance(run, pathlib.Path)}
+    files = {name: run for name, run in runs.items() if isinstance(run, _File)}
     measured: dict[str, list[float]] = {name: [] for name in runs if name not in files}
     tensors = keras.tree.map_structure(lambda array: tf.constant(_narrow(array)), example)
     for _ in range(_ROUNDS + 1):
@@ -103,22 +148,27 @@ def _seconds(runs: dict[str, Any], example: Any) -> dict[str, float]:
             times.append(time.perf_counter() - began)
     found = {name: statistics.median(times[1:]) for name, times in measured.items()}  # the first run traces
     if files:
-        found |= dict(zip(files, time_files(list(files.values()), _by_name(example)), strict=True))
+        arrays = next(iter(files.values())).arrays(example)
+        found |= dict(zip(files, time_files([file.path for file in files.values()], arrays), strict=True))
     return found
 
 
 def _accuracy(run: Any, batches: list[Batch]) -> float:
-    right = total = 0
-    for batch in batches:
-        if isinstance(run, pathlib.Path):
-            outputs = next(iter(run_file(run, _by_name(batch.x)).values()))
-        else:
-            tensors = keras.tree.map_structure(lambda array: tf.constant(_narrow(np.asarray(array))), batch.x)
-            outputs = np.asarray(keras.tree.flatten(run(tensors))[0])
-        labels = np.asarray(batch.y)
-        labels = labels.argmax(axis=-1) if labels.shape == outputs.shape and outputs.shape[-1] > 1 else labels.ravel()
-        right, total = right + int((outputs.argmax(axis=-1).ravel() == labels).sum()), total + labels.size
-    return right / total
+    outputs = np.concatenate([_first_output(run, batch.x) for batch in batches])
+    labels = np.concatenate([np.asarray(keras.tree.flatten(batch.y)[0]) for batch in batches])
+    if outputs.ndim == 1 or outputs.shape[-1] == 1:
+        is_probability = outputs.min() >= 0 and outputs.max() <= 1
+        return float(np.mean((outputs > (0.5 if is_probability else 0)).ravel() == labels.ravel()))
+    labels = labels.argmax(axis=-1) if labels.shape == outputs.shape else labels
+    return float(np.mean(outputs.argmax(axis=-1).ravel() == labels.ravel()))
+
+
+def _first_output(run: Any, inputs: Any) -> np.ndarray:
+    if isinstance(run, _File):
+        made = run_file(run.path, run.arrays(inputs))
+        return made["output_0"] if "output_0" in made else next(iter(made.values()))
+    tensors = keras.tree.map_structure(lambda array: tf.constant(_narrow(np.asarray(array))), inputs)
+    return np.asarray(keras.tree.flatten(run(tensors))[0])
 
 
 def _bytes(model: Any) -> int:

@@ -115,7 +115,7 @@ def is_grouped(layer: Any) -> bool:
 
 
 def _mixes_channels(layer: Any) -> bool:
-    """Tells whether the layer's activation may read several channels for one: softmax, glu, a function of the user's."""
+    """Tells whether the layer's activation may read several channels for one: softmax, glu, an unknown function."""
     activation = getattr(layer, "activation", None)
     if activation is None or type(activation) in _CHANNELWISE:
         return activation is not None and _mixes_channels(activation)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.criteria.data import random_inputs
+from tf_pai.criteria.data import input_specs, random_inputs
 from tf_pai.export.serving import weight_values
 from tf_pai.layers import (
     FusedBatchNormalization,
@@ -46,11 +46,11 @@ class Comparison:
 
 
 def check_model(model: Any) -> None:
-    """Raises unless `model` is a built Keras 3 model that was pruned.
+    """Raises unless `model` is a built Keras 3 model that was pruned, and a function of inputs of known shapes.
 
     Raises:
         TypeError: no Keras 3 model.
-        ValueError: not built, or not pruned.
+        ValueError: not built, or not pruned, with a state that outputs depend on, or with inputs of unknown shapes.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -61,6 +61,7 @@ def check_model(model: Any) -> None:
         raise ValueError(
             f"An export takes a built model. Received: {model.name!r}, which has no weights. Call it on data first."
         )
+    _check_is_function(model)
     if get_masks(model) or record_of(model) is not None:
         return
     values = {id(variable): value for variable, value in weight_values(model).values()}
@@ -69,6 +70,22 @@ def check_model(model: Any) -> None:
             f"An export takes a pruned model. Received: {model.name!r}, in which no weight is zero. Prune it with "
             "tf_pai.prune_at_init, or export a dense model with model.export."
         )
+
+
+def _check_is_function(model: keras.Model) -> None:
+    stateful = [path for path, layer in walk(model) if getattr(layer, "stateful", False) is True]
+    if stateful:
+        raise ValueError(
+            f"An export gives the same outputs each time. Received: {model.name!r} with the stateful layer "
+            f"{stateful[0]!r}. Build it with stateful=False and set its weights."
+        )
+    try:
+        input_specs(model)
+    except ValueError as error:
+        raise ValueError(
+            f"An export has inputs of known shapes and types. Received: {type(model).__name__} {model.name!r}, which "
+            "does not tell them. Write it as keras.Model(inputs, outputs), or call it inside one."
+        ) from error
 
 
 def without_native(model: keras.Model) -> keras.Model:

@@ -35,7 +35,7 @@ def cut(step: Step, variable: keras.Variable, inputs: np.ndarray, outputs: np.nd
 
 
 def heads_of(layer: keras.layers.MultiHeadAttention) -> np.ndarray:
-    """Returns the heads with values and with output weights that are not zero, one at least; all, if it gives scores."""
+    """Returns the heads with values and output weights that are not zero, one at least; all, if it gives scores."""
     if any(len(node.outputs) > 1 for node in layer._inbound_nodes):  # scores have an axis of heads
         return np.arange(layer.num_heads)
     values = np.any(layer._value_dense.kernel.numpy() != 0, axis=(0, 2))

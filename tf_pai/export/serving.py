@@ -219,11 +219,17 @@ def _named_specs(model: keras.Model) -> Any:
     """Gives the inputs names that a signature may have: those of the model where there are any, else `input_0`, ..."""
     specs = input_specs(model)
     flat = keras.tree.flatten(specs)
-    names = [re.sub(r"\W", "_", tensor.name) for tensor in getattr(model, "inputs", None) or []]
+    names = [_argument(tensor.name) for tensor in getattr(model, "inputs", None) or []]
     if len(set(names)) < len(flat):
         names = [f"input_{i}" for i in range(len(flat))]
     named = [tf.TensorSpec((None, *spec.shape[1:]), spec.dtype, name) for spec, name in zip(flat, names, strict=True)]
     return keras.tree.pack_sequence_as(specs, named)
+
+
+def _argument(name: str) -> str:
+    """The name as TensorFlow takes it for an argument: letters of English, digits, and _; a letter first."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return name if name[:1].isalpha() else f"input_{name.lstrip('_')}"
 
 
 def _signature(serve: Any, specs: Any) -> Any:

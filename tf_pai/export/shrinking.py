@@ -60,7 +60,7 @@ def shrink(model: keras.Model, round_to: int = 1) -> keras.Model:
             f"{type(model).__name__}. Write a subclassed model as keras.Model(inputs, outputs)."
         )
     if not model.built:
-        raise ValueError(f"shrink takes a built model. Received: {model.name!r}, without weights. Call it on data first.")
+        raise ValueError(f"shrink takes a built model. Received: {model.name!r}. Call it on data first.")
     if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
         raise ValueError(f"round_to is a positive integer. Received: round_to={round_to!r}. Pass 1 or 8.")
     plain = strip(model)

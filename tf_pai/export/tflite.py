@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.export.advice import advice_on, advice_on_arm
+from tf_pai.export.calibrating import calibration_batches, single_examples
 from tf_pai.export.checks import check_model, check_outputs, check_path, compare, predictions, probe, without_native
 from tf_pai.export.encodings import Encoding, dense, fully_connected_blocks, smallest
 from tf_pai.export.flatbuffer import Constant, File
@@ -29,7 +29,7 @@ QUANTIZED = ("float16", "int8")
 _DENSIFY = 300  # bytes that decoding takes in the file: an operation, a tensor, the tree's levels
 # What TFLite gives 16-bit floats to after decoding them; an embedding's GATHER would read what is not decoded yet.
 _DECODED_16 = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"}
-_BATCHES = 32  # of a representative dataset that are used
+_TESTED = 256  # examples of representative ones that are the test batch
 _COMPUTED = 4  # inputs per block of 32-bit floats that a fully connected layer computes with, as they are stored
 
 
@@ -48,15 +48,15 @@ def export_tflite(
             bits (inputs and outputs stay floats).
         representative: inputs that "int8" takes the ranges of activations from: an array (or the structure of arrays
             that the model takes) of a few hundred examples, or a `tf.data.Dataset` of batches, labels or not. With it,
-            its first examples are the test batch.
+            its first examples (256 at most) are the test batch.
 
     Returns:
         What the file weighs against the one with every zero, the encoding of each weight, and how fast both run.
 
     Raises:
         ValueError: the model is not built or not pruned or holds what TFLite cannot run, the path exists or cannot be
-            written, an unknown quantization, "int8" without `representative`, outputs that differ. No file is left
-            behind.
+            written, an unknown quantization, "int8" without `representative` or with one that are no inputs of the
+            model, outputs that differ. No file is left behind.
         TypeError: no Keras 3 model.
 
     Example:
@@ -70,8 +70,8 @@ def export_tflite(
     check_model(model)
     _check_quantization(quantize, representative)
     target = check_path(file)
-    batches = None if representative is None else _batches(representative)
-    inputs = probe(model) if batches is None else batches[0]
+    batches = None if representative is None else calibration_batches(model, representative)
+    inputs = probe(model) if batches is None else keras.tree.map_structure(lambda x: x[:_TESTED], batches[0])
     expected = predictions(model, inputs)
     model = without_native(model)
     _check_types(model)
@@ -116,18 +116,6 @@ def _check_types(model: keras.Model) -> None:
             )
 
 
-def _batches(representative: Any) -> list[Any]:
-    """Returns the inputs in batches, labels left out."""
-    if isinstance(representative, tf.data.Dataset):
-        some = representative.take(_BATCHES).as_numpy_iterator()
-        items = [item[0] if isinstance(item, tuple) else item for item in some]
-    else:
-        items = [keras.tree.map_structure(np.asarray, representative)]
-    if not items or not all(len(array) for array in keras.tree.flatten(items)):
-        raise ValueError("representative= holds at least one example. Received: none. Pass a few hundred inputs.")
-    return items
-
-
 def convert(model: keras.Model, folder: pathlib.Path, quantize: str | None = None, batches: Any = None) -> bytes:
     """Returns the TFLite file of a model, with every zero.
 
@@ -147,7 +135,7 @@ def convert(model: keras.Model, folder: pathlib.Path, quantize: str | None = Non
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
-        converter.representative_dataset = lambda: _single_examples(input_names(model), batches)
+        converter.representative_dataset = lambda: single_examples(input_names(model), batches)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
         return converter.convert()
@@ -156,13 +144,6 @@ def convert(model: keras.Model, folder: pathlib.Path, quantize: str | None = Non
             f"A TFLite file holds operations that TFLite has. Received: {model.name!r}, which could not be converted: "
             f"{_reason(error)}. Replace them, or take tf_pai.export_saved_model."
         ) from error
-
-
-def _single_examples(names: list[str], batches: list[Any]) -> Iterator[dict[str, np.ndarray]]:
-    for batch in batches:
-        arrays = keras.tree.flatten(batch)
-        for i in range(len(arrays[0])):
-            yield {name: array[i : i + 1] for name, array in zip(names, arrays, strict=True)}
 
 
 def _reason(error: Exception) -> str:
