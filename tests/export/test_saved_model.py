@@ -114,6 +114,20 @@ def test_serves_several_threads(tmp_path):
     assert all(np.array_equal(y, outputs(model, x)) for ys in found.values() for y in ys) and len(found) == 4
 
 
+def test_one_model_is_exported_by_several_threads(tmp_path):
+    model, found = pruned(perceptron(units=256), 0.9), {}
+
+    def export(i):
+        found[i] = tf_pai.export_saved_model(model, tmp_path / str(i)).max_difference
+
+    threads = [threading.Thread(target=export, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == dict.fromkeys(range(4), 0) and tf_pai.verify(model)
+
+
 def test_batch_norm_is_stored_as_scale_and_shift_and_gives_the_same_outputs(tmp_path):
     model = pruned(convnet())
     report = tf_pai.export_saved_model(model, tmp_path / "out")

@@ -38,8 +38,8 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike, form: str 
         form: "plain" keeps each weight once, zeros included (Keras' own `model.export` keeps it twice).
             "compressed" keeps the values that are not zero, and of each weight one bit, or of each kept value one
             byte, whichever is less, and BatchNorm as the scale and shift that it amounts to; they are unpacked once,
-            when the SavedModel is loaded, and it runs as fast as the plain one. TFLite does not convert it: see
-            `export_tflite`.
+            when the SavedModel is loaded, and it runs as fast as the plain one. TFLite does not convert it (see
+            `export_tflite`), and `keras.layers.TFSMLayer` takes the plain form only.
 
     Returns:
         What the folder weighs against the plain form, how each weight is stored, and how fast both run.

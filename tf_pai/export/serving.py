@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from tf_pai.layers import ReadAs, prunable_layers, weights_of
 
 _SMALL = 4096  # weights of fewer values are kept in one vector: each variable of a SavedModel takes 1.5 kB of graph
 _THE_SMALL = "small weights"
+_TRACING = threading.Lock()  # while a model is traced, its layers are changed
 
 
 @contextlib.contextmanager
@@ -62,7 +64,8 @@ class Served(tf.Module):
 
         def run(inputs: Any) -> Any:
             values = self._tensors()
-            with ReadAs(list(zip(variables, values, strict=True)), write_through=False), _without_masks(model):
+            pairs = list(zip(variables, values, strict=True))
+            with _TRACING, ReadAs(pairs, write_through=False), _without_masks(model):
                 return model(inputs, training=False)
 
         self.serve = tf.function(run, input_signature=[specs])
