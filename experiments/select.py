@@ -62,7 +62,9 @@ class Select(Settings):
     ks: tuple[float, ...] = setting((0.5, 0.1), "Fractions of the weights to keep.")
     weights: str = setting("signed_constant", "What the weights are frozen at.")
     seeds: int = setting(3, "Number of seeds, from --seed on.", names_run=False)
-    lr: float = setting(0.0, "Learning rate at the first step; default: the method's own, with its own optimizer.")
+    lr: float = setting(
+        0.0, "Learning rate at the first step; default: the method's own, of deconstruct with Adam and batches of 64."
+    )
 
     def cells(self) -> list[Select]:
         """Returns the settings of every run, seed by seed."""

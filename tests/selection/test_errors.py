@@ -52,3 +52,9 @@ def test_a_subnet_is_stripped_before_it_is_pruned():
     selected = tf_pai.select_subnet(dense_net(), seed=0)
     with pytest.raises(ValueError, match="with none. select_subnet froze them: tf_pai.strip it"):
         tf_pai.prune_at_init(selected, "random", 0.5)
+
+
+def test_a_layer_that_writes_its_kernel_while_it_trains():
+    layers = [keras.layers.SpectralNormalization(keras.layers.Dense(4), name="spectral"), keras.layers.Dense(2)]
+    with pytest.raises(ValueError, match="never written. Received: a model with SpectralNormalization 'spectral'"):
+        tf_pai.select_subnet(keras.Sequential([keras.Input((4,)), *layers]))

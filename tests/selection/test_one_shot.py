@@ -68,8 +68,11 @@ def test_errors():
         one_shot_supermask(initial, final, "large_finals")
     with pytest.raises(ValueError, match="Did you mean 'rewind'"):
         one_shot_supermask(initial, final, kept="rewnd")
-    with pytest.raises(ValueError, match=r"in \[0, 1\). Received: sparsity=1"):
-        one_shot_supermask(initial, final, sparsity=1)
+    for sparsity in (1, "half", None):
+        with pytest.raises(ValueError, match=rf"in \[0, 1\). Received: sparsity={sparsity!r}"):
+            one_shot_supermask(initial, final, sparsity=sparsity)
+    with pytest.raises(ValueError, match="A seed is an integer, 0 or more. Received: seed=-1"):
+        one_shot_supermask(initial, final, seed=-1)
     with pytest.raises(ValueError, match="the same weights"):
         one_shot_supermask(initial, keras.Sequential([keras.Input((3,)), L.Dense(2)]))
     with pytest.raises(ValueError, match="without masks"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from tf_pai.layers import participating, prunable_layers, weights_of
 from tf_pai.masks import set_masks
 from tf_pai.registry import Registry
 from tf_pai.selection.mask_criteria import MASK_CRITERIA, act_on_pruned, mask_by
+from tf_pai.static.checks import check_randomness
 
 KeptAction = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 KEPT_ACTIONS: Registry[KeptAction] = Registry("mask-1 action")
@@ -83,7 +85,8 @@ def one_shot_supermask(
     """
     MASK_CRITERIA.find(criterion)
     act = KEPT_ACTIONS.find(kept)
-    if isinstance(sparsity, bool) or not 0 <= sparsity < 1:
+    check_randomness(seed, None)
+    if isinstance(sparsity, bool) or not isinstance(sparsity, numbers.Real) or not 0 <= sparsity < 1:
         raise ValueError(f"A sparsity is a number in [0, 1). Received: sparsity={sparsity!r}.")
     before, after = _values(initial), _values(final)
     if [v.shape for v in before.values()] != [v.shape for v in after.values()]:

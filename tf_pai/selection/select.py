@@ -130,6 +130,12 @@ def _chosen(model: keras.Model, rule: Rule, pattern: structures.Structure) -> We
             f"Binary activations take the place of rectifiers. Received: {model.name!r}, none of whose layers is one, "
             "or ends in one: a function that `call` applies is not seen."
         )
+    for path, layer in walk(model):
+        if isinstance(layer, keras.layers.SpectralNormalization):
+            raise ValueError(
+                "The weights that a subnet is selected from are never written. Received: a model with "
+                f"SpectralNormalization {path!r}, which writes its kernel in every step. Put the layer it wraps there."
+            )
     weights = {path: w for path, w in participating(model).items() if pattern.takes_part(w)}
     if isinstance(pattern, structures.Filter):
         last = {id(layer) for layer in output_layers(model)}
