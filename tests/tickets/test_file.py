@@ -171,3 +171,14 @@ def test_a_zero_with_another_sign_is_no_zero_of_the_initializer(tmp_path):
     assert tf_pai.save_ticket(model, tmp_path / "ticket.npz").weights == 4 * 16
     loaded = tf_pai.load_ticket(dense_net(), tmp_path / "ticket.npz")
     assert np.signbit(loaded.get_layer("fc1").bias.numpy()).all() and np.array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("make", [select, lambda model: tf_pai.prune_at_init(model, "random", 0.5, seed=0)])
+def test_weights_of_other_types(make, dtype, tmp_path):
+    plain = dense_net(dtype)
+    model = make(plain)
+    tf_pai.save_ticket(model, tmp_path / "ticket.npz")
+    loaded = tf_pai.load_ticket(plain, tmp_path / "ticket.npz")
+    assert same(values(loaded), values(model)) and same(tf_pai.get_masks(loaded), tf_pai.get_masks(model))
+    assert {variable.dtype for variable in weights_of(loaded).values()} == {dtype}
