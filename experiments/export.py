@@ -35,16 +35,27 @@ class Export:
 
 
 def main(config: Export) -> None:
-    """Writes the exports, and prints reports and table."""
+    """Writes the exports into a new folder, and prints reports and table."""
     source = pathlib.Path(config.model)
     file = source / "model.keras" if source.is_dir() else source
     if not config.model or not file.is_file():
         raise ValueError(f"--model is a run's folder or a .keras file. Received: --model={config.model}.")
-    model, data = keras.models.load_model(file), _data(config, source)
     out = pathlib.Path(config.out) if config.out else file.parent / "exports"
+    if out.exists():
+        raise ValueError(f"--out is a new folder. Received: {out}, which exists. Remove it, or pass another one.")
+    model, data = keras.models.load_model(file), _data(config, source)
     out.mkdir(parents=True)
-    calibration = None if data is None or config.quantize != "int8" else data.arrays("train")[0][:300]
-    lite = tf_pai.export_tflite(model, out / "model.tflite", config.quantize or None, calibration)
+    try:
+        _export(model, data, out, config.quantize)
+    except BaseException:
+        if not any(out.iterdir()):  # so that the next try finds no folder in its way
+            out.rmdir()
+        raise
+
+
+def _export(model: keras.Model, data: Any, out: pathlib.Path, quantize: str) -> None:
+    calibration = None if data is None or quantize != "int8" else data.arrays("train")[0][:300]
+    lite = tf_pai.export_tflite(model, out / "model.tflite", quantize or None, calibration)
     saved = tf_pai.export_saved_model(model, out / "saved_model")
     for name, report in (("tflite", lite), ("saved_model", saved)):
         print(report, "\n")

@@ -47,6 +47,17 @@ def test_wrong_model(tmp_path):
         export.main(export.Export(model="nowhere"))
 
 
+def test_a_folder_is_new_and_a_failed_export_leaves_none(model, tmp_path):
+    model.save(tmp_path / "net.keras")
+    settings = export.Export(model=str(tmp_path / "net.keras"), quantize="int8")  # and no data to take ranges from
+    with pytest.raises(ValueError, match="takes the ranges of activations from examples"):
+        export.main(settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
+    (tmp_path / "exports").mkdir()
+    with pytest.raises(ValueError, match="--out is a new folder. Received: .*exports, which exists. Remove it"):
+        export.main(settings)
+
+
 def test_a_row_per_network_and_sparsity(capsys):
     export_sizes.main(export_sizes.ExportSizes(networks=("lenet_300_100",), sparsities=("0.9", "0.98")))
     head, _, *rows = capsys.readouterr().out.splitlines()
