@@ -44,7 +44,35 @@ def with_own_lambda():
     return keras.layers.Lambda(lambda x: keras.ops.abs(x), name="own")
 
 
-@pytest.mark.parametrize("layer", [with_own_activation, with_own_lambda])
+@keras.saving.register_keras_serializable("tests")
+def registered(x):
+    return keras.ops.tanh(x) + 2
+
+
+@keras.saving.register_keras_serializable("tests")
+class Applied(keras.layers.Layer):
+    """Takes its function as a function, or from a configuration as Keras writes it down."""
+
+    def __init__(self, function, **options):
+        super().__init__(**options)
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+
+    def get_config(self):
+        return {**super().get_config(), "function": keras.saving.serialize_keras_object(self.function)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
+
+
+def with_registered_function():
+    return Applied(registered)
+
+
+@pytest.mark.parametrize("layer", [with_own_activation, with_own_lambda, with_registered_function])
 @pytest.mark.parametrize("copy", [everything_kept, tf_pai.shrink])
 def test_functions_that_keras_does_not_know_by_name(copy, layer):
     """And globals of theirs: Keras' configuration of a Lambda is its code alone."""

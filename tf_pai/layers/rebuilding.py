@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
@@ -23,8 +24,12 @@ def copy_layer(layer: Any, changes: dict[str, Any] | None = None) -> Any:
         return _copy_lambda(layer)
     if not has_config(layer):
         return layer
+    config, functions = {**layer.get_config(), **(changes or {})}, _functions(layer)
     with SafeModeScope(False):  # functions come from the user's own layer, not from a file
-        return type(layer).from_config({**_with_functions(layer), **(changes or {})})
+        if functions:
+            with contextlib.suppress(Exception):  # a class of the user's may take them as Keras writes them down only
+                return type(layer).from_config({**config, **functions})
+        return type(layer).from_config(config)
 
 
 def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
@@ -33,11 +38,12 @@ def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     return type(layer)(layer.function, layer._output_shape, layer.mask, layer.arguments, **base)
 
 
-def _with_functions(layer: Any) -> dict[str, Any]:
-    """The configuration, with the layer's own functions: Keras writes them down by a name that only it may find."""
-    config = layer.get_config()
-    written = {name: getattr(layer, name, None) for name, value in config.items() if isinstance(value, dict)}
-    return {**config, **{name: value for name, value in written.items() if isinstance(value, FunctionType)}}
+def _functions(layer: Any) -> dict[str, FunctionType]:
+    """The functions in a layer's configuration, which Keras writes down by a name that it may not find again."""
+    written = {
+        name: getattr(layer, name, None) for name, value in layer.get_config().items() if isinstance(value, dict)
+    }
+    return {name: value for name, value in written.items() if isinstance(value, FunctionType)}
 
 
 def assign_all(layer: keras.Layer, values: Iterable[Any]) -> None:
