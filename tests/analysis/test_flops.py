@@ -130,15 +130,15 @@ def test_a_model_that_cannot_be_traced_counts_each_weight_once():
     class Guess(keras.Model):
         def __init__(self):
             super().__init__()
-            self.fc = L.Dense(4)
+            self.fc, self.ids = L.Dense(4), L.Embedding(5, 4)
 
         def call(self, inputs):
-            return self.fc(inputs["a"]) + inputs["b"]
+            return self.fc(inputs["a"]) + self.ids(inputs["b"])
 
     model = Guess()
-    model({"a": np.zeros((2, 3), "float32"), "b": np.zeros((2, 4), "float32")})
-    flops = count_flops(model)
-    assert flops.dense == 2 * 12
+    model({"a": np.zeros((2, 3), "float32"), "b": np.zeros((2,), "int32")})
+    flops = count_flops(model)  # which of two inputs are ids is not known
+    assert flops.dense == 2 * (12 + 20)
     assert "could not be traced" in flops.notes[0]
 
 

@@ -86,8 +86,11 @@ def chain_of(model: keras.Model) -> list[TargetLayer]:
 
 
 def _computes(model: keras.Model, chain: list[TargetLayer]) -> bool:
-    """Whether the chain's outputs are the model's, on random inputs."""
+    """Whether each layer is called once, and the chain's outputs are the model's on random inputs."""
     if not is_graph(model) or len(model.inputs) != 1 or len(model.outputs) != 1 or None in model.input_shape[1:]:
+        return False
+    graph = getattr(model, "_functional", None) or model
+    if sum(map(len, graph._nodes_by_depth.values())) != len(graph.operations):  # a layer is called twice
         return False
     x = np.random.default_rng(0).standard_normal((16, *model.input_shape[1:])).astype("float32")
     wanted, h = np.asarray(keras.ops.convert_to_numpy(model(x, training=False)), "float64"), x.reshape(16, -1)
