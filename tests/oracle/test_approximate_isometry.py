@@ -24,14 +24,25 @@ def penalty(kernels):
     return sum(np.linalg.norm(w.T @ w - np.eye(w.shape[1])) for w in kernels)
 
 
-@pytest.mark.parametrize("steps", [1, 10])
-def test_weights_after_some_steps(steps):
+def descended(w, mask, steps):
+    """The descent written with NumPy, in float64."""
+    w = w * mask.astype("float64")
+    for _ in range(steps):
+        excess = w.T @ w - np.eye(w.shape[1])
+        w = w - 0.1 * mask * (2 * w @ excess / np.linalg.norm(excess))
+    return w
+
+
+@pytest.mark.parametrize(("steps", "rounding"), [(1, 1e-6), (10, 2e-6)])
+def test_weights_after_some_steps(steps, rounding):
+    """The steps multiply rounding errors: after ten, the reference's float32 is 1.4e-6 from the exact descent."""
     stored = golden("approx_isometry.npz")
     model = approximate_isometry(network(stored), steps=steps)
     kernels = [layer.kernel.numpy() for layer in model.layers]
     for name, kernel in zip(LAYERS, kernels, strict=True):
         wanted = stored[f"step{steps}/{name}"] * stored[f"mask/{name}"]  # the pruned keep their initial values there
-        assert np.abs(kernel - wanted).max() <= 1e-6
+        exact = descended(stored[f"init/{name}"], stored[f"mask/{name}"], steps)
+        assert np.abs(kernel - exact).max() <= 2e-7 and np.abs(exact - wanted).max() <= rounding
     assert penalty(kernels) == pytest.approx(float(stored[f"step{steps}/penalty"]), rel=1e-6)
 
 

@@ -52,13 +52,14 @@ def approximate_isometry(
     for kernel in progress(kernels, "approximating isometry", verbose):
         mask = pairs[kernel.path][1].value
         matrices = [_as_matrix(value, kernel.output_axis) for value in (kernel.variable.value, mask)]
-        moved = _descend(*matrices, tf.constant(steps), tf.constant(learning_rate, "float32"))
+        moved = _descend(*matrices, tf.constant(steps), tf.constant(learning_rate, "float64"))
         kernel.variable.assign(_as_kernel(moved, kernel.shape, kernel.output_axis))
     return model
 
 
+# In float64: the steps multiply rounding errors, which differ from one processor to the next.
 def _as_matrix(value: tf.Tensor, output_axis: int) -> tf.Tensor:
-    return tf.reshape(tf.cast(np.moveaxis(value, output_axis, -1), "float32"), [-1, value.shape[output_axis]])
+    return tf.reshape(tf.cast(np.moveaxis(value, output_axis, -1), "float64"), [-1, value.shape[output_axis]])
 
 
 def _as_kernel(matrix: tf.Tensor, shape: tuple[int, ...], output_axis: int) -> np.ndarray:
@@ -68,7 +69,7 @@ def _as_kernel(matrix: tf.Tensor, shape: tuple[int, ...], output_axis: int) -> n
 
 @tf.function(reduce_retracing=True)
 def _descend(w: tf.Tensor, mask: tf.Tensor, steps: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
-    identity = tf.eye(tf.shape(w)[1])
+    identity = tf.eye(tf.shape(w)[1], dtype=w.dtype)
     for _ in tf.range(steps):
         excess = tf.matmul(w, w, transpose_a=True) - identity
         gradient = tf.math.divide_no_nan(2 * tf.matmul(w, excess), tf.norm(excess))  # of the norm; 0 at its minimum
