@@ -6,7 +6,7 @@ import pytest
 
 import tf_pai
 from tf_pai.layers import participating, prunable_weights, weights_of, wrap_model
-from tf_pai.layers.paths import matches
+from tf_pai.layers.choosing import matches
 from tf_pai.testing import FAMILIES
 
 L = keras.layers

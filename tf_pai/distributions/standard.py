@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tf_pai.distributions.base import Budget, Distribution, Layerwise, Shapes
-from tf_pai.layers.paths import matches
+from tf_pai.layers.choosing import matches
 from tf_pai.registry import nearest
 
 

@@ -1,8 +1,9 @@
 """Layers that hold masks, and the walk over a model's layers and weights."""
 
+from tf_pai.layers.choosing import participating
 from tf_pai.layers.held import DenseMask, HeldMask, SparseMask, held_masks, kept_counts, weight_shapes
 from tf_pai.layers.normalizing import FusedBatchNormalization
-from tf_pai.layers.paths import PrunableWeight, participating, prunable_weights, unwrapped, walk, weights_of
+from tf_pai.layers.paths import PrunableWeight, prunable_weights, unwrapped, walk, weights_of
 from tf_pai.layers.projection import ReadAs, zero_pruned
 from tf_pai.layers.prunable import PrunableLayer
 from tf_pai.layers.sparse import SparseKernel

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from tf_pai.layers.paths import has_config, is_graph, uncopied, unwrapped, walk
+from tf_pai.layers.choosing import uncopied
+from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
 
 Copy = Callable[[Any], Any]
 
