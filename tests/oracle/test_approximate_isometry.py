@@ -35,7 +35,10 @@ def descended(w, mask, steps):
 
 @pytest.mark.parametrize(("steps", "rounding"), [(1, 1e-6), (10, 2e-6)])
 def test_weights_after_some_steps(steps, rounding):
-    """The steps multiply rounding errors: after ten, the reference's float32 is 1.4e-6 from the exact descent."""
+    """The steps multiply rounding errors: after ten, the reference's float32 is 1.4e-6 from the exact descent.
+
+    The same float32 descent ends 6e-8 from the reference on processors that fuse products and sums, 1.8e-6 on others.
+    """
     stored = golden("approx_isometry.npz")
     model = approximate_isometry(network(stored), steps=steps)
     kernels = [layer.kernel.numpy() for layer in model.layers]

@@ -4,7 +4,8 @@ They stand alone: nothing of tf_pai is needed beside this package. `python -m tf
 """
 
 from tf_pai.kernels.growth import dense_gradient, largest_gradients
-from tf_pai.kernels.library import available, reason
+from tf_pai.kernels.library import available, built, reason
+from tf_pai.kernels.masking import zero_pruned
 from tf_pai.kernels.norm import batch_norm
 from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
 from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
@@ -14,6 +15,7 @@ __all__ = [
     "SparseStructure",
     "available",
     "batch_norm",
+    "built",
     "dense_gradient",
     "from_coordinates",
     "from_flat",
@@ -23,4 +25,5 @@ __all__ = [
     "reason",
     "sparse_conv2d",
     "sparse_matmul",
+    "zero_pruned",
 ]

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "check_masks.h"
 #include "check_support.h"
 #include "conv.h"
 #include "dense.h"
-#include "threshold.h"
 
 namespace {
 
@@ -185,27 +185,6 @@ void CheckTampered(const std::string& name, void (*tamper)(Matrix*)) {
          "tampered conv: " + name);
 }
 
-// Against sorting, with ties, with NaN, and with good and bad guesses.
-void CheckHighestNear(int n, int count, bool magnitude) {
-  Floats scores(n), mask(n), guess{-1, 1}, next(2);
-  for (float& score : scores) score = Random(-50, 50) / 10.f;
-  if (n > 3) scores[n / 3] = NAN;
-  if (Random(0, 1) == 0) guess = {Random(0, 40) / 10.f, Random(0, 40) / 10.f};
-  if (Random(0, 9) == 0) guess = {NAN, INFINITY};
-  tf_pai::RunHighestNear({scores.data(), n, count, magnitude, guess.data(),
-                          mask.data(), next.data()});
-  std::vector<int> order(n);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    using tf_pai::KeyOf;
-    return magnitude ? KeyOf<true>(scores[a]) > KeyOf<true>(scores[b])
-                     : KeyOf<false>(scores[a]) > KeyOf<false>(scores[b]);
-  });
-  bool same = true;
-  for (int i = 0; i < n; ++i) same &= mask[order[i]] == (i < count ? 1 : 0);
-  Expect(same, "highest " + std::to_string(count) + " of " + std::to_string(n));
-}
-
 void CheckAllTampered() {
   CheckTampered("index too large", [](Matrix* w) {
     w->row_idx[3] = 18;
@@ -247,7 +226,9 @@ int main() {
   for (int i = 0; i < 200; ++i) {
     const int n = Random(1, 2000);
     CheckHighestNear(n, Random(0, n), Random(0, 1));
+    CheckZeroPruned(n, Random(1, 5));
   }
+  CheckZeroPruned(200000, 3);
   CheckAllTampered();
   std::printf("%d lanes: %s\n", tf_pai::WidestLanes(),
               failures == 0 ? "all checks passed" : "failed");

@@ -169,6 +169,7 @@ struct Kernels {
   bool (*gather)(const float* values, const int32_t* perm, int64_t n,
                  int64_t begin, int64_t end, float* out);
   Marked (*mark_above)(const Marking&);
+  void (*zero_pruned)(const uint32_t* kept, int64_t n, float* weights);
 };
 
 // Floats per vector of the widest instruction set that this machine has and

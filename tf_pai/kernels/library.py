@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
 from types import ModuleType
@@ -37,6 +38,22 @@ def available() -> bool:
                     stacklevel=2,
                 )
         return _loaded is not None
+
+
+def built() -> bool:
+    """Returns whether the native kernels work here and have been built before; builds nothing.
+
+    Example:
+        >>> built() <= available()
+        True
+    """
+    return (_loaded is not None or _in_cache()) and available()
+
+
+@functools.cache
+def _in_cache() -> bool:
+    """Looks once per process: a library that comes later is loaded by those who build it."""
+    return build.find(build.cache_folder(), build.find_compiler()) is not None
 
 
 def reason() -> str | None:

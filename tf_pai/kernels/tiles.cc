@@ -44,12 +44,14 @@ namespace TF_PAI_NAME {
 #include "conv_tile.h"
 //
 #include "threshold_tile.h"
+//
+#include "masking_tile.h"
 
 const Kernels& Table() {
   static const Kernels table = {
       kLanes,     TransposeIn, DenseForward, DenseBackward, PackBand,
       UnpackBand, ConvForward, ConvBackward, AllBelow,      Gather,
-      MarkAbove};
+      MarkAbove,  ZeroPruned};
   return table;
 }
 

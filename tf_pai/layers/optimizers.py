@@ -88,11 +88,14 @@ def projection_suffices(optimizer: Any) -> bool:
     """
     if type(optimizer) not in ELEMENT_WISE or optimizer.use_ema or "apply" in vars(optimizer):
         return False  # tf_pai.callbacks put an `apply` of their own on the optimizer
-    return not (optimizer.clipnorm or optimizer.global_clipnorm) and _in_train_step_of_keras()
+    return not (optimizer.clipnorm or optimizer.global_clipnorm) and in_train_step_of_keras()
 
 
-def _in_train_step_of_keras() -> bool:
-    """Looks up the call stack, which costs nothing in a graph: a user's own step may do anything with gradients."""
+def in_train_step_of_keras() -> bool:
+    """Tells whether `Model.train_step` of Keras calls: a user's own step may do anything with gradients and weights.
+
+    Looks up the call stack, which costs nothing in a graph.
+    """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not keras.Model.train_step.__code__:
         frame = frame.f_back

@@ -8,8 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common.stateless_scope import get_stateless_scope
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
-from tf_pai.layers.optimizers import averages_of
+from tf_pai import kernels
+from tf_pai.layers.optimizers import averages_of, in_train_step_of_keras
 
 
 def zero_pruned(value: Any, mask: Any) -> tf.Tensor:
@@ -19,6 +22,19 @@ def zero_pruned(value: Any, mask: Any) -> tf.Tensor:
     """
     value = tf.convert_to_tensor(value)
     return tf.math.multiply_no_nan(value, tf.cast(mask, value.dtype))
+
+
+def _can_write_in_place(w: Any) -> bool:
+    """Tells whether `w` is a variable that a native kernel may write to: in a step of Keras, which assigns what is read.
+
+    Kernels are not built for this: where there are none yet, TensorFlow multiplies.
+    """
+    if tf.executing_eagerly() or not isinstance(w, keras.Variable) or get_stateless_scope() is not None:
+        return False
+    variable = w._value
+    plain = isinstance(variable, ResourceVariable) and variable.dtype == tf.float32 and "CPU" in variable.device
+    under_xla = GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return plain and not under_xla and in_train_step_of_keras() and kernels.built()
 
 
 class Projection(keras.constraints.Constraint):
@@ -41,6 +57,9 @@ class Projection(keras.constraints.Constraint):
         """Returns the projected weight."""
         for average in averages_of(self.optimizer(), w):
             average.assign(zero_pruned(average.value, self.mask.value))
+        if self.user is None and _can_write_in_place(w):
+            kernels.zero_pruned(w._value, self.mask.value)
+            return w.value
         w = zero_pruned(w, self.mask.value)
         return w if self.user is None else zero_pruned(self.user(w), self.mask.value)
 

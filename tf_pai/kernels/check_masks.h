@@ -1,0 +1,58 @@
+// Checks of what is computed with masks of dense weights.
+
+#ifndef TF_PAI_KERNELS_CHECK_MASKS_H_
+#define TF_PAI_KERNELS_CHECK_MASKS_H_
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "check_support.h"
+#include "masking.h"
+#include "threshold.h"
+
+// Against sorting, with ties, with NaN, and with good and bad guesses.
+inline void CheckHighestNear(int n, int count, bool magnitude) {
+  Floats scores(n), mask(n), guess{-1, 1}, next(2);
+  for (float& score : scores) score = Random(-50, 50) / 10.f;
+  if (n > 3) scores[n / 3] = NAN;
+  if (Random(0, 1) == 0) guess = {Random(0, 40) / 10.f, Random(0, 40) / 10.f};
+  if (Random(0, 9) == 0) guess = {NAN, INFINITY};
+  tf_pai::RunHighestNear({scores.data(), n, count, magnitude, guess.data(),
+                          mask.data(), next.data()});
+  std::vector<int> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    using tf_pai::KeyOf;
+    return magnitude ? KeyOf<true>(scores[a]) > KeyOf<true>(scores[b])
+                     : KeyOf<false>(scores[a]) > KeyOf<false>(scores[b]);
+  });
+  bool same = true;
+  for (int i = 0; i < n; ++i) same &= mask[order[i]] == (i < count ? 1 : 0);
+  Expect(same, "highest " + std::to_string(count) + " of " + std::to_string(n));
+}
+
+// Bit for bit, with what is not finite under both kinds of mask.
+inline void CheckZeroPruned(int n, int threads) {
+  Floats weights = RandomFloats(n), mask(n), expected(n);
+  for (int i = 0; i < n; ++i) {
+    if (Random(0, 9) == 0) weights[i] = -0.0f;
+    if (Random(0, 9) == 0) weights[i] = std::numeric_limits<float>::infinity();
+    mask[i] = Random(0, 1);
+    expected[i] = mask[i] == 0 ? 0 : weights[i];
+  }
+  ThreadRuntime runtime(threads);
+  tf_pai::RunZeroPruned(tf_pai::PackedMask(mask.data(), n), n, weights.data(),
+                        &runtime);
+  bool same = true;
+  for (int i = 0; i < n; ++i) {
+    same &= weights[i] == expected[i] &&
+            std::signbit(weights[i]) == std::signbit(expected[i]);
+  }
+  Expect(same, "zero pruned, " + std::to_string(n));
+}
+
+#endif  // TF_PAI_KERNELS_CHECK_MASKS_H_
