@@ -25,7 +25,7 @@ def zero_pruned(value: Any, mask: Any) -> tf.Tensor:
 
 
 def _can_write_in_place(w: Any) -> bool:
-    """Tells whether `w` is a variable that a native kernel may write to: in a step of Keras, which assigns what is read.
+    """Tells whether a native kernel may write to `w`: a variable in a step of Keras, which assigns what is read.
 
     Kernels are not built for this: where there are none yet, TensorFlow multiplies.
     """
