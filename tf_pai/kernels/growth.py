@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.kernels.structure import SparseStructure
+from tf_pai.topk import keep_highest
 
 
 def dense_gradient(x: Any, dy: Any, begin: int, end: int) -> tf.Tensor:
@@ -33,7 +34,8 @@ def dense_gradient(x: Any, dy: Any, begin: int, end: int) -> tf.Tensor:
 def largest_gradients(x: Any, dy: Any, structure: SparseStructure, count: int, tile_rows: int = 512) -> np.ndarray:
     """Returns where the `count` largest |x^T dy| outside the structure are, as rising row-major positions.
 
-    The memory is that of one tile and of `count` positions. Ties keep the lower position.
+    The memory is that of one tile and of `count` positions. Where a tile's threshold lies, a sample of it tells. Ties
+    keep the lower position.
 
     Args:
         x, dy: as in `dense_gradient`.
@@ -63,17 +65,7 @@ def largest_gradients(x: Any, dy: Any, structure: SparseStructure, count: int, t
         found = np.flatnonzero(tile > threshold)
         size = np.concatenate([size, tile.reshape(-1)[found]])
         place = np.concatenate([place, found + begin * structure.cols])
-        chosen = _largest(size, count)
-        size, place = size[chosen], place[chosen]
+        if size.size > count:
+            (chosen,) = keep_highest([size], count)
+            size, place = size[chosen], place[chosen]
     return place
-
-
-def _largest(size: np.ndarray, count: int) -> np.ndarray:
-    """The indices of the `count` largest, rising; ties keep the lower index."""
-    if size.size <= count:
-        return np.arange(size.size)
-    if count == 0:
-        return np.arange(0)
-    threshold = np.partition(size, size.size - count)[size.size - count]
-    above, equal = np.flatnonzero(size > threshold), np.flatnonzero(size == threshold)
-    return np.sort(np.concatenate([above, equal[: count - above.size]]))
