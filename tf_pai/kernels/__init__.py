@@ -1,6 +1,6 @@
 """Native kernels that compute with the kept weights of unstructured-sparse Dense and Conv2D layers, on CPU.
 
-They stand alone: of tf_pai, nothing but `topk` is needed beside this package. `python -m tf_pai.kernels build|info|test`.
+They stand alone: of tf_pai, they need `topk` only. `python -m tf_pai.kernels build|info|test`.
 """
 
 from tf_pai.kernels.growth import dense_gradient, largest_gradients
