@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tf_pai.layers import weights_of, wrap_model
+from tf_pai.layers.optimizers import averages_of, optimizers_of
 from tf_pai.masks import Masks, get_masks, set_masks
 from tf_pai.tickets.shifting import digest_of, first_steps, from_step, replicate_of, steps_of
 from tf_pai.training import batches_of, fit
@@ -76,16 +77,18 @@ class Bench:
     def __init__(self, model: keras.Model, routine: Routine, paths: Sequence[str], folder: pathlib.Path | None = None):
         self.routine, self.folder = routine, folder
         self.model = wrap_model(model, paths)
+        self._optimizer = self.model.optimizer
         self.compile()
         self._digests: dict[int, tuple[Any, str]] = {}
         self.steps = steps_of(batches_of(routine.data, routine.seed, routine.batch_size)(0))
 
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
         """Compiles the model as it was, with another optimizer, or a new one of the same kind."""
-        old = self.model.optimizer
+        old = self._optimizer
         optimizer = type(old).from_config(old.get_config()) if optimizer is None else optimizer
         self.model.compile(**{**self.model._compile_config.config, "optimizer": optimizer})
         optimizer.build(self.model.trainable_variables)
+        self._optimizer = self.model.optimizer
         self._new_optimizer = [np.asarray(variable) for variable in optimizer.variables]
 
     def values(self) -> Values:
@@ -98,16 +101,27 @@ class Bench:
 
     def reset(self, values: Values, masks: Masks, step: int = 0, seed: int = 0) -> None:
         """Makes the model what it is before a training: weights, masks, a new optimizer at `step`, seeds."""
+        if self.model.optimizer is not self._optimizer:  # another bench has compiled the same subclassed model
+            self.compile()
         variables = weights_of(self.model)
         for path, value in values.items():
             variables[path].assign(value)
         set_masks(self.model, {**self.dense(), **masks})
-        for variable, value in zip(self.model.optimizer.variables, self._new_optimizer, strict=True):
-            variable.assign(value)
-        self.model.optimizer.iterations.assign(step)
+        self._reset_optimizer(step)
         for place, variable in enumerate(self._states()):
             variable.assign(np.array([seed, place], variable.dtype)[: variable.shape[0]])
         self.model.stop_training = False
+
+    def _reset_optimizer(self, step: int) -> None:
+        """A new optimizer's state, at `step`; averages of the weights (EMA) are the weights, as at a first step."""
+        optimizer = self.model.optimizer
+        for variable, value in zip(optimizer.variables, self._new_optimizer, strict=True):
+            variable.assign(value)
+        for leaf in optimizers_of(optimizer):
+            leaf._iterations.assign(step)  # the batches seen: `iterations` are updates, where gradients are gathered
+        for weight in self.model.trainable_variables if step else ():
+            for average in averages_of(optimizer, weight):
+                average.assign(weight)
 
     def _states(self) -> list[keras.Variable]:
         """The states of dropout and other layers' generators: what is neither weight, mask nor metric."""
@@ -190,6 +204,11 @@ class Bench:
         for mask in {**self.dense(), **masks}.values():
             text.update(np.packbits(mask).tobytes())
         return text.hexdigest()
+
+
+def batches_seen(optimizer: keras.optimizers.Optimizer) -> int:
+    """Returns how many batches an optimizer has seen, which are more than its updates where gradients are gathered."""
+    return int(optimizers_of(optimizer)[0]._iterations.numpy())
 
 
 def last_metrics(logs: dict[str, list[float]]) -> dict[str, float]:

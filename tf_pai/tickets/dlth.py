@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.registry import register_method
+from tf_pai.tickets.bench import batches_seen
 from tf_pai.tickets.penalties import with_penalties
 from tf_pai.tickets.search import Search
 from tf_pai.tickets.ticket import Ticket
@@ -105,4 +106,4 @@ class Grow(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets lambda."""
-        self.factor.assign(self.at(int(self.model.optimizer.iterations.numpy())))
+        self.factor.assign(self.at(batches_seen(self.model.optimizer)))

@@ -13,6 +13,7 @@ from tf_pai.layers.graph import batch_norms_after
 from tf_pai.registry import register_method
 from tf_pai.static.filters import with_companions
 from tf_pai.steps import to_steps
+from tf_pai.tickets.bench import batches_seen
 from tf_pai.tickets.penalties import penalized
 from tf_pai.tickets.rounding import rounded
 from tf_pai.tickets.search import Search
@@ -138,7 +139,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Draws a mask if it is time, and stops if it is like those before."""
-        step = int(self.model.optimizer.iterations.numpy())
+        step = batches_seen(self.model.optimizer)
         if step % self.every or self.model.stop_training:
             return
         drawn = channel_masks([gamma.numpy() for gamma in self.gammas], 1 - self.density)
