@@ -64,3 +64,12 @@ def test_a_ticket_of_a_subclassed_model_keeps_its_schedule():
         0.5, subclassed(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 40))), method="prac", rounds=2
     )
     assert ticket.model.optimizer._learning_rate.decay_steps == 40
+
+
+@pytest.mark.parametrize("method", ["lth", "prac"])
+def test_weights_excluded_from_weight_decay_stay_so(method):
+    optimizer = keras.optimizers.AdamW(0.0001, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    ticket = find(0.5, plain_model(optimizer=optimizer), method=method, rounds=2)
+    decayed = [w.name for w in ticket.model.trainable_variables if ticket.model.optimizer._use_weight_decay(w)]
+    assert decayed == ["kernel", "kernel"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -60,6 +61,22 @@ def averages_of(optimizer: Any, variable: Any) -> list[keras.Variable]:
         for leaf in optimizers_of(optimizer)
         if leaf.use_ema and leaf.built and leaf._var_key(variable) in leaf._trainable_variables_indices
     ]
+
+
+def keep_exclusions(old: Any, new: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Excludes from weight decay what another optimizer excludes, which its configuration does not say.
+
+    Args:
+        old: a Keras optimizer, or None.
+        new: one of the same kind, not built yet.
+        pairs: (weight of the old one, weight of the new one).
+    """
+    pairs = list(pairs)
+    for source, target in zip(optimizers_of(old), optimizers_of(new), strict=False):
+        decays = getattr(source, "weight_decay", None) is not None
+        excluded = [after for before, after in pairs if decays and not source._use_weight_decay(before)]
+        if excluded:
+            target.exclude_from_weight_decay(var_list=excluded)
 
 
 def start_anew(optimizer: Any) -> None:

@@ -11,6 +11,7 @@ import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from tf_pai.layers.choosing import uncopied
+from tf_pai.layers.optimizers import keep_exclusions
 from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
 
 Copy = Callable[[Any], Any]
@@ -148,3 +149,7 @@ def compile_like(old: keras.Model, new: keras.Model) -> None:
     if old.compiled:
         config = keras.tree.map_structure(_copy_object, dict(old._compile_config.config))
         new.compile(**{**config, "optimizer": _copy_object(old.optimizer)})
+        if _trained(old) == _trained(new):
+            keep_exclusions(
+                old.optimizer, new.optimizer, zip(old.trainable_variables, new.trainable_variables, strict=True)
+            )

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tf_pai.layers import weights_of, wrap_model
-from tf_pai.layers.optimizers import averages_of, optimizers_of
+from tf_pai.layers.optimizers import averages_of, keep_exclusions, optimizers_of
 from tf_pai.masks import Masks, get_masks, set_masks
 from tf_pai.tickets.shifting import digest_of, first_steps, from_step, replicate_of, steps_of
 from tf_pai.training import batches_of, fit
@@ -87,6 +87,7 @@ class Bench:
         old = self._optimizer
         optimizer = type(old).from_config(old.get_config()) if optimizer is None else optimizer
         self.model.compile(**{**self.model._compile_config.config, "optimizer": optimizer})
+        keep_exclusions(old, self.model.optimizer, ((weight, weight) for weight in self.model.trainable_variables))
         optimizer.build(self.model.trainable_variables)
         self._optimizer = self.model.optimizer
         self._new_optimizer = [np.asarray(variable) for variable in optimizer.variables]
