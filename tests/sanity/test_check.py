@@ -19,7 +19,7 @@ OPTIONS = {"epochs": 2, "batch_size": 10, "seed": 3, "seeds": 2}
 
 def check(ticket, checks=("reinit", "shuffle"), **options):
     data = small_data()
-    return tf_pai.check_ticket(ticket, checks, data=data, validation_data=data, **{**OPTIONS, **options})
+    return tf_pai.check_ticket(ticket, checks, **{"data": data, "validation_data": data, **OPTIONS, **options})
 
 
 def test_a_verdict_is_a_sentence_with_its_statistics():

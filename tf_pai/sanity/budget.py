@@ -26,7 +26,7 @@ def trained_longer(context: Context) -> Finding:
     Reference: Liu et al. 2019, "Rethinking the value of network pruning", section 3 (Scratch-B); Gale et al. 2019, "The
     state of sparsity in deep neural networks", section 6.
     """
-    factor, masks = context.options["longer"], context.ticket.masks
+    factor, masks = context.options["longer"], context.masks
     bench = stretched_bench(context.bench, factor)
     epochs = round(factor * bench.routine.epochs)
     controls = [
@@ -45,7 +45,8 @@ def small_dense(context: Context) -> Finding:
 
     Reference: Gale et al. 2019, section 5; Zhu and Gupta 2017, "To prune, or not to prune".
     """
-    kept = sum(int(mask.sum()) for mask in context.ticket.masks.values() if mask.ndim >= 2)
+    known = prunable_weights(context.bench.model)  # those that are left dense by `exclude` are kept too
+    kept = sum(int(context.masks[p].sum()) if p in context.masks else int(np.prod(w.shape)) for p, w in known.items())
     small, size = narrowed(strip(context.ticket.model), kept)
     compile_like(context.bench.model, small)
     bench = Bench(small, context.bench.routine, [], context.bench.folder)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from tf_pai.layers.paths import is_graph
 from tf_pai.registry import nearest
 from tf_pai.sanity.context import Context
 from tf_pai.sanity.controls import CHECKS
@@ -74,18 +75,26 @@ def check_ticket(
         >>> list(verdict.findings)
         ['reinit', 'shuffle']
     """
+    checks = [checks] if isinstance(checks, str) else list(checks)
     for check in checks:
         CHECKS.find(check)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
         raise ValueError(f"A verdict rests on two seeds or more. Received: seeds={seeds!r}.")
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"epochs is a number of 1 or more. Received: epochs={epochs!r}.")
+    if validation_data is None:
+        raise ValueError("Verdicts compare accuracies on validation data. Received: validation_data=None. Pass some.")
     ticket = ticket if isinstance(ticket, Ticket) else ticket_of(ticket)
     _check_metric(ticket.model, metric)
     routine = Routine(data, epochs, validation_data, batch_size, seed, callbacks, verbose)
-    bench = Bench(
-        ticket.model, routine, list(ticket.masks), None if run_dir is None else pathlib.Path(run_dir) / "trainings"
-    )
-    context = Context(ticket, bench, seeds, metric, margin, _options(options or {}))
-    return Verdict({check: CHECKS.find(check)(context) for check in checks})
+    masks, chosen = ticket.masks, _options(options or {})
+    bench = Bench(ticket.model, routine, list(masks), None if run_dir is None else pathlib.Path(run_dir) / "trainings")
+    context = Context(ticket, masks, bench, seeds, metric, margin, chosen)
+    try:
+        return Verdict({check: CHECKS.find(check)(context) for check in checks})
+    finally:
+        if not is_graph(ticket.model):  # it was trained itself, and is the ticket again
+            bench.reset(ticket.initial_weights, masks, ticket.step, seed)
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
@@ -95,16 +104,31 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
                 f"Unknown option of a check. Received: {name}={value!r}.{nearest(name, list(OPTIONS))} "
                 f"Valid options: {', '.join(OPTIONS)}."
             )
-    return {**OPTIONS, **given}
+    options = {**OPTIONS, **given}
+    for name, valid, rule in (
+        ("longer", lambda value: value > 0, "a number above 0"),
+        ("points", lambda value: value == int(value) >= 3, "a whole number of 3 or more"),
+        ("learning_rates", lambda value: all(rate > 0 for rate in value), "a tuple of numbers above 0"),
+    ):
+        try:
+            fits = valid(options[name])
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise ValueError(f"The option {name} of a check is {rule}. Received: {name}={options[name]!r}.")
+    return options
 
 
 def _check_metric(model: keras.Model, metric: str) -> None:
     if not model.compiled:
         raise ValueError(f"A ticket's model is compiled. Received: {model.name!r}, not compiled. Call model.compile.")
-    config = model._compile_config.config.get("metrics") or []
-    names = [getattr(m, "name", m) for m in keras.tree.flatten(config)]
-    known = [name for name in names if isinstance(name, str)]
-    if metric not in known and not (metric == "accuracy" and "acc" in known):
+    config = model._compile_config.config
+    metrics = keras.tree.flatten([config.get("metrics") or [], config.get("weighted_metrics") or []])
+    names = [m if isinstance(m, str) else getattr(m, "name", getattr(m, "__name__", "")) for m in metrics if m]
+    outputs = list(getattr(model, "output_names", []))
+    known = [f"{output}_{name}" for output in outputs for name in names] if len(outputs) > 1 else names
+    of_any = len(outputs) != 1 and metric.endswith(tuple(f"_{name}" for name in names))
+    if metric not in known and not of_any:
         raise ValueError(
             f"Verdicts compare a metric of the model. Received: metric={metric!r}.{nearest(metric, known)} "
             f"The model has: {', '.join(known) or 'none'}. Compile it with metrics=['accuracy']."

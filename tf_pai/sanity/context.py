@@ -18,6 +18,7 @@ class Context:
 
     Attributes:
         ticket: the ticket.
+        masks: the ticket's: a subclassed model that is trained under others no longer has them.
         bench: trains its network.
         seeds: number of repetitions.
         metric: what is compared.
@@ -26,17 +27,24 @@ class Context:
     """
 
     ticket: Ticket
+    masks: Masks
     bench: Bench
     seeds: int
     metric: str
     margin: float
     options: dict[str, Any]
 
+    @property
+    def density(self) -> float:
+        """Fraction of the weights with a mask that the ticket keeps."""
+        kernels = [mask for mask in self.masks.values() if mask.ndim >= 2]
+        return sum(int(mask.sum()) for mask in kernels) / sum(mask.size for mask in kernels)
+
     @functools.cached_property
     def found(self) -> list[float]:
         """The accuracy of the ticket as found, once for each order of the data."""
         ticket = self.ticket
-        return [self.accuracy(ticket.initial_weights, ticket.masks, "as found", r) for r in range(self.seeds)]
+        return [self.accuracy(ticket.initial_weights, self.masks, "as found", r) for r in range(self.seeds)]
 
     def accuracy(self, values: Values, masks: Masks, name: str, replicate: int) -> float:
         """Returns the accuracy of a network that starts from `values` under `masks`."""
@@ -49,4 +57,4 @@ class Context:
 
     def reinitialized(self, seed: int) -> Values:
         """Returns the ticket's weights with new random values in all weights that have a mask."""
-        return reinitialized(self.bench.model, self.ticket.initial_weights, self.ticket.masks, seed)
+        return reinitialized(self.bench.model, self.ticket.initial_weights, self.masks, seed)

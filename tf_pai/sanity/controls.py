@@ -20,7 +20,7 @@ def reinit(context: Context) -> Finding:
 
     Reference: Frankle & Carbin 2019, section 2; Liu et al. 2019, "Rethinking the value of network pruning".
     """
-    masks = context.ticket.masks
+    masks = context.masks
     controls = [
         context.accuracy(context.reinitialized(seed), masks, "re-initialized", seed) for seed in range(context.seeds)
     ]
@@ -33,7 +33,7 @@ def shuffle(context: Context) -> Finding:
 
     Reference: Frankle et al. 2021, "Pruning neural networks at initialization", section 5.
     """
-    weights, masks = context.ticket.initial_weights, context.ticket.masks
+    weights, masks = context.ticket.initial_weights, context.masks
     controls = [context.accuracy(weights, shuffled(masks, seed), "shuffled", seed) for seed in range(context.seeds)]
     return compared("shuffle", "shuffled masks", context.found, controls, context.margin)
 
@@ -44,7 +44,7 @@ def random_ticket(context: Context) -> Finding:
 
     Reference: Su et al. 2020, "Sanity-checking pruning methods: random tickets can win the jackpot", section 4.
     """
-    masks = context.ticket.masks
+    masks = context.masks
     controls = [
         context.accuracy(context.reinitialized(seed), shuffled(masks, seed), "random ticket", seed)
         for seed in range(context.seeds)
@@ -73,7 +73,7 @@ def inverted(context: Context) -> Masks:
             "Inverting needs the scores that chose the masks. Received: a ticket without scores, as read from a file. "
             "Leave the check 'invert' out, or find the ticket here."
         )
-    masks = dict(context.ticket.masks)
+    masks = dict(context.masks)
     for path, score in context.ticket.scores.items():
         masks[path] = keep_highest([-score], int(masks[path].sum()))[0]
     return masks

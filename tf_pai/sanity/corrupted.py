@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -37,7 +38,7 @@ def corrupted_data(context: Context) -> Finding:
     return compared("corrupted_data", "tickets of shuffled labels", context.found, controls, context.margin)
 
 
-def corrupted(data: Any, seed: int) -> Any:
+def corrupted(data: Any, seed: Any) -> Any:
     """Returns data whose labels have another order: arrays as a whole, all else within each batch.
 
     Example:
@@ -46,12 +47,33 @@ def corrupted(data: Any, seed: int) -> Any:
         ([0, 1, 2, 3], [0, 1, 2, 3])
     """
     if isinstance(data, (tuple, list)):
-        order = np.random.default_rng(seed).permutation(len(data[1]))
-        return (data[0], np.asarray(data[1])[order], *data[2:])
+        order = np.random.default_rng(seed).permutation(len(keras.tree.flatten(data[1])[0]))
+        return (data[0], keras.tree.map_structure(lambda y: np.asarray(y)[order], data[1]), *data[2:])
     batches = batches_of(data)
+    return lambda epoch: _of_batches(batches(epoch), seed, epoch)
+
+
+def _of_batches(batches: Any, seed: int, epoch: int) -> Any:
+    if isinstance(batches, keras.utils.PyDataset):
+        return _Corrupted(batches, seed)
 
     def shuffle(place: tf.Tensor, batch: Any) -> Any:
         x, y, *rest = batch
-        return (x, tf.random.experimental.stateless_shuffle(y, tf.stack([tf.cast(seed, tf.int64), place])), *rest)
+        seeds = tf.stack([tf.cast(seed, tf.int64), place])
+        return (x, tf.nest.map_structure(lambda y: tf.random.experimental.stateless_shuffle(y, seeds), y), *rest)
 
-    return lambda epoch: batches(epoch).enumerate(start=epoch * 1_000_000).map(shuffle)
+    return batches.enumerate(start=epoch * 1_000_000).map(shuffle)
+
+
+class _Corrupted(keras.utils.PyDataset):
+    """A PyDataset whose labels have another order within each batch."""
+
+    def __init__(self, data: keras.utils.PyDataset, seed: int):
+        super().__init__()
+        self.data, self.seed = data, seed
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        return corrupted(self.data[index], [self.seed, index])

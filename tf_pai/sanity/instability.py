@@ -19,13 +19,17 @@ def instability(context: Context) -> Finding:
     """The error barrier between two trainings of the ticket that differ in the order of the data.
 
     barrier = max over a of error((1 - a) w_1 + a w_2) - mean of error(w_1) and error(w_2), at `points` (11) values of
-    a; BatchNorm's statistics are interpolated too. A stable ticket has none.
+    a; BatchNorm's statistics are interpolated too. A stable ticket has none. Nothing is decided where both orders are
+    the same, as those of a dataset are.
 
     Reference: Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis", section 2.
     """
     ticket = context.ticket
-    ends = [context.train(ticket.initial_weights, ticket.masks, "as found", seed).values for seed in (0, 1)]
-    path = errors_between(context.bench, ends[0], ends[1], ticket.masks, context.options["points"], context.metric)
+    ends = [context.train(ticket.initial_weights, context.masks, "as found", seed).values for seed in (0, 1)]
+    if all(np.array_equal(value, ends[1][path]) for path, value in ends[0].items()):
+        text = "undecided: both trainings saw the data in the same order. Pass arrays, or a function of the epoch"
+        return Finding("instability", None, text, {"seeds": 2})
+    path = errors_between(context.bench, ends[0], ends[1], context.masks, context.options["points"], context.metric)
     height = barrier(path)
     stable = height < STABLE
     text = (

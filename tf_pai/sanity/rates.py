@@ -33,12 +33,12 @@ def correlation(context: Context) -> Finding:
     Reference: Liu et al. 2021, "Lottery ticket implies accuracy degradation, is it a desirable phenomenon?", eq. 3.
     """
     start = context.ticket.initial_weights
-    figures: dict[str, Any] = {"seeds": context.seeds, "chance": context.ticket.density}
+    figures: dict[str, Any] = {"seeds": context.seeds, "chance": context.density}
     for rate, bench in benches(context).items():
         overlaps, accuracies = [], []
         for seed in range(context.seeds):
-            trained = bench.train(start, bench.dense(), f"dense at {rate}", replicate=seed)
-            overlaps.append(overlap(start, trained.values, context.ticket.masks))
+            trained = bench.train(start, bench.dense(), f"dense at {rate}", step=context.ticket.step, replicate=seed)
+            overlaps.append(overlap(start, trained.values, context.masks))
             accuracies.append(trained.metrics[context.metric])
         figures[rate] = {"overlap": overlaps, "accuracy": accuracies}
     parts = [
@@ -46,7 +46,7 @@ def correlation(context: Context) -> Finding:
         for rate, found in figures.items()
         if isinstance(found, dict)
     ]
-    text = f"overlap of initial and trained weights, {100 * context.ticket.density:.2f} % by chance, at learning rates "
+    text = f"overlap of initial and trained weights, {100 * context.density:.2f} % by chance, at learning rates "
     return Finding("correlation", None, text + ", ".join(parts), figures)
 
 
@@ -94,7 +94,7 @@ def winning(context: Context) -> Finding:
 
 def _three(context: Context, bench: Bench, rate: str) -> dict[str, list[float]]:
     """Accuracies of the dense network, the ticket and the re-initialized one at one learning rate."""
-    start, masks, step = context.ticket.initial_weights, context.ticket.masks, context.ticket.step
+    start, masks, step = context.ticket.initial_weights, context.masks, context.ticket.step
     found: dict[str, list[float]] = {"dense": [], "ticket": [], "reinit": []}
     for seed in range(context.seeds):
         runs = {

@@ -187,7 +187,8 @@ class Bench:
         """Returns the metrics of the model as it is now on the validation data."""
         data, options = self.routine.validation_data, {"verbose": 0, "return_dict": True}
         if isinstance(data, (tuple, list)):
-            logs = self.model.evaluate(*data, batch_size=self.routine.batch_size, **options)
+            arrays = dict(zip(("x", "y", "sample_weight"), data, strict=False))
+            logs = self.model.evaluate(**arrays, batch_size=self.routine.batch_size, **options)
         else:
             logs = self.model.evaluate(data, **options)
         return {name: float(value) for name, value in logs.items()}
