@@ -11,7 +11,7 @@ import keras
 
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
-from tf_pai.layers import SparseMask, held_masks, prunable_weights, walk
+from tf_pai.layers import SparseMask, held_masks, is_selected, prunable_weights, walk
 from tf_pai.masks import sparsity
 from tf_pai.registry import nearest
 
@@ -70,7 +70,11 @@ def check_model(callback: Any, model: Any) -> None:
     if not any(variable.trainable for variable in weights.values()):
         raise ValueError(
             f"{name} moves the masks of weights that are trained. Received: a model of which no prunable weight is. "
-            "Set layer.trainable = True, and compile again."
+            + (
+                "select_subnet froze them: train tf_pai.set_masks(tf_pai.strip(model), tf_pai.get_masks(model))."
+                if is_selected(model)
+                else "Set layer.trainable = True, and compile again."
+            )
         )
 
 

@@ -18,6 +18,7 @@ from tf_pai.layers import (
     SparseKernel,
     SparseMultiHeadAttention,
     held_masks,
+    is_selected,
     prunable_layers,
     replace_layers,
     sparse_layers,
@@ -58,7 +59,7 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
         A model of the same outputs, compiled if `model` was, its optimizer where it was.
 
     Raises:
-        ValueError: the model has no masks, or `compute` is none of the two.
+        ValueError: the model has no masks, or those of `select_subnet`, or `compute` is none of the two.
 
     Example:
         >>> import keras, tf_pai
@@ -74,6 +75,11 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
         raise ValueError(
             f"to_sparse takes a pruned model. Received: {model.name!r} without masks. Call tf_pai.prune_at_init first, "
             "or build it of tf_pai.layers.SparseDense."
+        )
+    if is_selected(model):
+        raise ValueError(
+            f"to_sparse takes layers that train their weights. Received: {model.name!r}, whose weights select_subnet "
+            "froze. Call tf_pai.to_sparse(tf_pai.set_masks(tf_pai.strip(model), tf_pai.get_masks(model)))."
         )
     if not kernels.available():
         return model

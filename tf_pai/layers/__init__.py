@@ -1,6 +1,6 @@
 """Layers that hold masks, and the walk over a model's layers and weights."""
 
-from tf_pai.layers.choosing import participating
+from tf_pai.layers.choosing import is_selected, participating
 from tf_pai.layers.held import DenseMask, HeldMask, SparseMask, held_masks, kept_counts, weight_shapes
 from tf_pai.layers.normalizing import FusedBatchNormalization
 from tf_pai.layers.paths import PrunableWeight, prunable_weights, unwrapped, walk, weights_of
@@ -25,6 +25,7 @@ __all__ = [
     "SparseMask",
     "SparseMultiHeadAttention",
     "held_masks",
+    "is_selected",
     "kept_counts",
     "participating",
     "prunable_layers",

@@ -22,6 +22,11 @@ def matches(path: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path.rpartition("/")[0], pattern)
 
 
+def is_selected(model: keras.Layer) -> bool:
+    """Tells whether a subnetwork is being selected from the model: its weights are frozen, and scores are trained."""
+    return any(getattr(layer, "frozen", ()) for _, layer in walk(model))
+
+
 def participating(model: keras.Model, include: Any = None, exclude: Any = None) -> dict[str, PrunableWeight]:
     """Returns the prunable weights that match `include` and do not match `exclude`, in model order.
 
@@ -38,11 +43,14 @@ def participating(model: keras.Model, include: Any = None, exclude: Any = None) 
     if exclude is not None:
         chosen -= _matching(weights, exclude, "exclude")
     if not chosen:
-        frozen = any(getattr(layer, "frozen", ()) for _, layer in walk(model))
         raise ValueError(
             "Pruning needs prunable weights: trainable float variables of rank 2 or more. Received: "
             f"{type(model).__name__} {model.name!r} with none{' after include and exclude' if weights else ''}. "
-            + ("select_subnet froze them: tf_pai.strip it." if frozen else "Is the model built, and trainable?")
+            + (
+                "select_subnet froze them: tf_pai.strip it."
+                if is_selected(model)
+                else "Is the model built, and trainable?"
+            )
         )
     return {path: weight for path, weight in weights.items() if path in chosen}
 
