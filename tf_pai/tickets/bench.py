@@ -169,6 +169,8 @@ class Bench:
         self.reset(values, masks, step, routine.seed + replicate)
         known = [step, until, replicate, epochs, routine.seed, routine.batch_size, tag]
         known += [self._digest(data), self._digest(routine.validation_data)]
+        if (shares := self.model._compile_config.config.get("loss_weights")) is not None:
+            known.append(repr(shares))
         history = fit(
             self.model,
             batches,

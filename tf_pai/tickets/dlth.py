@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import keras
@@ -47,9 +48,10 @@ class DLTH:
             ValueError: an option that is not positive.
         """
         growth, every, limit = (search.options[name] for name in ("growth", "every", "limit"))
-        if growth is None and every and search.bench.steps:
+        known = all(isinstance(x, numbers.Real) and not isinstance(x, bool) for x in (every, limit, growth or 1))
+        if known and growth is None and every and search.bench.steps:
             growth = limit * 2 * every / (search.bench.steps * search.bench.routine.epochs)
-        if growth is None or min(growth, every, limit) <= 0 or not isinstance(every, int):
+        if not known or growth is None or min(growth, every, limit) <= 0 or not isinstance(every, int):
             raise ValueError(
                 f"growth, limit and the whole number every are positive; data of unknown length need growth. "
                 f"Received: growth={growth!r}, every={every!r}, limit={limit!r}."
@@ -57,7 +59,7 @@ class DLTH:
         bench = search.bench
         generator = np.random.default_rng(search.seed)
         scores = {path: generator.random(weight.shape) for path, weight in search.plan.weights.items()}
-        masks = {**bench.dense(), **search.plan.choose(scores, search.plan.density)}
+        masks = search.chosen(scores, search.plan.density)
         grow = Grow(growth, every, limit)
         penalties = {path: Outside(masks[path], grow.factor) for path in scores}
         with with_penalties(bench, penalties):

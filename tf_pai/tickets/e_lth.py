@@ -10,8 +10,10 @@ import keras
 from tf_pai.layers import participating, weights_of
 from tf_pai.registry import register_method
 from tf_pai.tickets.bench import Bench
+from tf_pai.tickets.moving import check_source
 from tf_pai.tickets.one_ticket import required
 from tf_pai.tickets.search import Search
+from tf_pai.tickets.start import remembered_start
 from tf_pai.tickets.ticket import Ticket
 
 
@@ -38,6 +40,7 @@ class ELTH:
 
     options = {"source_model": None, "block": r"(stage\d+)_block(\d+)"}
     structure = "unstructured"
+    rewinds = True
 
     def distribution(self, rate: float) -> str:
         """Returns one threshold for all layers."""
@@ -50,10 +53,13 @@ class ELTH:
             ValueError: no source, or a weight whose block has no counterpart.
         """
         model = required(search, "source_model", "a network of the family with another depth")
+        check_source(model)
         sources = sources_of(search.bench.model, model, search.options["block"])
-        weights = participating(model)
-        weights = {path: weights[path] for path in weights if path in set(sources.values())}
-        bench = Bench(model, search.bench.routine, list(weights), search.bench.folder)
+        pruned = {sources[path] for path in search.plan.weights}
+        weights = {path: weight for path, weight in participating(model).items() if path in pruned}
+        masked = {sources[path] for path in search.bench.dense()}  # with vectors that follow a pruned filter
+        bench = Bench(model, search.bench.routine, sorted(masked), search.bench.folder)
+        remembered_start(bench, search.folder, "source.npz")
         plan = dataclasses.replace(search.plan, weights=weights)
         source = dataclasses.replace(search, bench=bench, plan=plan)
         step = source.rewind_step()

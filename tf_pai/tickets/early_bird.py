@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from tf_pai.layers.graph import batch_norms_after
 from tf_pai.registry import register_method
 from tf_pai.static.filters import with_companions
 from tf_pai.steps import to_steps
-from tf_pai.tickets.bench import batches_seen
+from tf_pai.tickets.bench import Bench, batches_seen
 from tf_pai.tickets.penalties import penalized
 from tf_pai.tickets.rounding import rounded
 from tf_pai.tickets.search import Search
@@ -55,11 +56,11 @@ class EarlyBird:
         """Returns the ticket.
 
         Raises:
-            ValueError: no BatchNorm follows any layer.
+            ValueError: no BatchNorm follows any layer, or an option with which no mask could be drawn.
         """
         bench, options = search.bench, search.options
         norms = _norms(search)
-        every = to_steps(options["every"], bench.steps, "every")
+        every = _checked(options, bench)
         scales = [norm.gamma for norm in norms.values()]
         watch = Watch(scales, search.plan.density, every, options["window"], options["distance"])
         paths = {id(variable): path for path, variable in weights_of(bench.model).items()}
@@ -67,11 +68,37 @@ class EarlyBird:
         tag = f"early-bird {every} {options} {search.plan.density}"
         with penalized(bench, gammas, options["l1"]), rounded(bench, options["bits"], search.seed):
             bench.train(bench.values(), bench.dense(), "search", callbacks=[watch], tag=tag)
+        if not watch.masks:
+            raise ValueError(f"A mask is drawn before training ends. Received: every={every}, and fewer steps.")
         masks = {p: _of_filters(bench.dense()[p], kept) for p, kept in zip(norms, watch.masks[-1], strict=True)}
         weights = {path: weight for path, weight in search.plan.weights.items() if path in masks}
         masks = with_companions(bench.model, _of_model(bench.model, weights), masks)
         values = dict(zip(paths.values(), watch.weights, strict=True))
+        search.sizes(values)  # none is NaN
         return search.ticket(values, {**bench.dense(), **masks}, 0, watch.history)
+
+
+def _checked(options: dict[str, Any], bench: Bench) -> int:
+    """The steps between two masks."""
+    every = to_steps(options["every"], bench.steps, "every")
+    last = None if bench.steps is None else bench.steps * bench.routine.epochs
+    if every < 1 or (last is not None and every > last):
+        raise ValueError(
+            f"A mask is drawn every so many steps, of {last or 'all'}. Received: every={options['every']!r}, "
+            f"{every} steps. Choose another number."
+        )
+    for name, kind, least in (
+        ("window", numbers.Integral, 2),
+        ("distance", numbers.Real, None),
+        ("l1", numbers.Real, 0),
+    ):
+        value = options[name]
+        if isinstance(value, bool) or not isinstance(value, kind) or (least is not None and value < least):
+            raise ValueError(
+                "window is a number of masks, 2 or more; distance is a number, and l1 is one of 0 or more. "
+                f"Received: {name}={value!r}."
+            )
+    return every
 
 
 def _of_model(model: keras.Model, weights: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +167,8 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Draws a mask if it is time, and stops if it is like those before."""
         step = batches_seen(self.model.optimizer)
-        if step % self.every or self.model.stop_training:
+        before = self.history[-1]["step"] if self.history else 0
+        if step // self.every == before // self.every or self.model.stop_training:  # Keras may call after several steps
             return
         drawn = channel_masks([gamma.numpy() for gamma in self.gammas], 1 - self.density)
         distances = [distance(mask, drawn) for mask in self.masks]

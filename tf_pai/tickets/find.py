@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import numbers
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,6 +17,7 @@ import numpy as np
 from tf_pai.criteria import Magnitude
 from tf_pai.layers import weights_of
 from tf_pai.layers.paths import is_graph
+from tf_pai.masks import get_masks
 from tf_pai.registry import METHODS, nearest
 from tf_pai.static.checks import check_model, check_randomness
 from tf_pai.static.filters import with_companions
@@ -27,6 +30,8 @@ from tf_pai.tickets.search import Search
 from tf_pai.tickets.start import remembered_start
 from tf_pai.tickets.ticket import Ticket
 from tf_pai.training.folders import begin
+
+CALL = "ticket.json"
 
 
 def find_ticket(
@@ -67,8 +72,8 @@ def find_ticket(
         rounds: number of prunings, over which the density falls exponentially; 1 is one-shot. Default: as many as
             `rate` needs.
         rate: fraction of the weights left that one round removes.
-        rewind_to: step ("500it", 500) or epoch ("2ep") whose weights the ticket gets; default: the method's own,
-            "0it" for all but LTH+.
+        rewind_to: step ("500it", 500) or epoch ("2ep") whose weights the ticket gets, with LTH, LTH+, OneTicket and
+            E-LTH; default: the method's own, "0it" for all but LTH+.
         validation_data: evaluated after each epoch, for `history`.
         distribution: as in `prune_at_init`; default: the method's own, for LTH `tf_pai.distributions.LayerRates(rate)`.
         structure: as in `prune_at_init`.
@@ -86,6 +91,7 @@ def find_ticket(
 
     Raises:
         ValueError: a wrong argument, a folder that another call has begun, a damaged file; nothing is changed then.
+            A training that diverges.
 
     Example:
         >>> import keras, numpy as np, tf_pai
@@ -99,6 +105,11 @@ def find_ticket(
     """
     found = _method(method)
     _check(model, epochs, rounds, rate, seed)
+    if rewind_to not in (None, 0, "0it", "0ep") and not getattr(found, "rewinds", False):
+        raise ValueError(
+            f"The method {method!r} says itself which weights its ticket gets. Received: rewind_to={rewind_to!r}. "
+            "Leave it out, or use 'lth_plus'."
+        )
     chosen = found.distribution(rate) if distribution is None else distribution
     recipe = StaticMethod(Magnitude(), distribution=chosen, structure=found.structure)
     if getattr(found, "dense_head", False):
@@ -110,12 +121,13 @@ def find_ticket(
     asked |= {"rewind_to": rewind_to, "distribution": repr(plan.distribution), "structure": repr(plan.structure)}
     asked |= {"weights": _shapes(model), "batch_size": batch_size, "seed": seed}
     asked |= {f"option {name}": repr(value) for name, value in options.items() if _is_plain(value)}
-    seed = begin(folder, asked, "ticket.json")
-    routine = Routine(data, epochs, validation_data, batch_size, seed, callbacks, verbose)
-    bench = Bench(model, routine, _masked(model, plan), None if folder is None else folder / "trainings")
-    remembered_start(bench, folder)
-    search = Search(method, bench, plan, rounds, rate, rewind_to, options, folder, seed, verbose)
-    ticket = found.find(search)
+    with _unclaimed_where_refused(folder):
+        seed = begin(folder, asked, CALL)
+        routine = Routine(data, epochs, validation_data, batch_size, seed, callbacks, verbose)
+        bench = Bench(model, routine, _masked(model, plan), None if folder is None else folder / "trainings")
+        remembered_start(bench, folder)
+        search = Search(method, bench, plan, rounds, rate, rewind_to, options, folder, seed, verbose)
+        ticket = found.find(search)
     if not is_graph(model):  # wrapped in place: it is no longer what it was
         return ticket
     common = {"epochs": epochs, "rounds": rounds, "rate": rate, "rewind_to": rewind_to, "distribution": distribution}
@@ -123,6 +135,21 @@ def find_ticket(
     common |= {"run_dir": run_dir, "seed": asked["seed"] if folder else seed, "batch_size": batch_size}
     common |= {"callbacks": callbacks, "options": options, "verbose": verbose}
     return dataclasses.replace(ticket, find=lambda data: find_ticket(model, method, sparsity, data=data, **common))
+
+
+@contextlib.contextmanager
+def _unclaimed_where_refused(folder: pathlib.Path | None) -> Iterator[None]:
+    """A call that is refused before it has trained anything leaves a new folder to the next one."""
+    claimed = folder is None or (folder / CALL).exists()
+    try:
+        yield
+    except (ValueError, TypeError):
+        if folder is not None and not claimed and not (folder / "trainings").exists():
+            for name in (CALL, "start.npz", "source.npz"):
+                (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _masked(model: keras.Model, plan: Plan) -> list[str]:
@@ -146,6 +173,12 @@ def _check(model: keras.Model, epochs: int, rounds: int | None, rate: float, see
     if not model.compiled:
         raise ValueError(
             f"A ticket is found by training. Received: {model.name!r}, not compiled. Call model.compile first."
+        )
+    pruned = [path for path, mask in get_masks(model).items() if not mask.all()]
+    if pruned:
+        raise ValueError(
+            f"A ticket is found in a dense network. Received: {model.name!r}, of which {pruned[0]!r} is pruned. Start "
+            "from the dense model."
         )
     for name, value in (("epochs", epochs), ("rounds", 1 if rounds is None else rounds)):
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tf_pai.masks import Masks
@@ -65,6 +66,12 @@ class Lifelong:
         tasks = [*required(search, "tasks", "the tasks that come before `data`"), search.bench.routine.data]
         seen = sequence(tasks, search.options["memory"], search.seed)
         if direction == "top_down":
+            levels = len(search.densities())
+            if levels < len(seen):
+                raise ValueError(
+                    "From the top down each task has a level or more. Received: "
+                    f"{levels} levels for {len(seen)} tasks. Ask for more rounds, or a lower rate."
+                )
             return search.iterate(search.bench.values(), data=lambda level, levels: seen[level * len(seen) // levels])
         return self._bottom_up(search, seen)
 
@@ -74,8 +81,8 @@ class Lifelong:
         history = []
         for number, data in enumerate(seen, start=1):
             trained = bench.train(start, bench.dense(), f"task {number}/{len(seen)}", data=data)
-            scores = {p: np.where(masks[p], np.inf, np.abs(trained.values[p])) for p in search.plan.weights}
-            masks = {**bench.dense(), **search.plan.choose(scores, density * number / len(seen))}
+            scores = {p: np.where(masks[p], np.inf, size) for p, size in search.sizes(trained.values).items()}
+            masks = search.chosen(scores, density * number / len(seen))
             history.append({**entry(number - 1, masks, trained), "task": number})
         return search.ticket(start, masks, 0, history)
 
@@ -91,7 +98,7 @@ def sequence(tasks: Sequence[Any], memory: float, seed: int) -> list[Pair]:
     Raises:
         ValueError: data of another kind, a fraction outside [0, 1].
     """
-    if not all(isinstance(task, (tuple, list)) and len(task) == 2 for task in tasks):
+    if not all(isinstance(task, (tuple, list)) and len(keras.tree.flatten(task)) == len(task) == 2 for task in tasks):
         raise ValueError("Tasks that come in sequence are arrays (x, y). Received: data of another kind.")
     if not 0 <= memory <= 1:
         raise ValueError(f"memory is a fraction in [0, 1]. Received: memory={memory!r}.")

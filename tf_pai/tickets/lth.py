@@ -37,6 +37,7 @@ class LTH:
 
     options: dict = {}
     structure = "unstructured"
+    rewinds = True
 
     def distribution(self, rate: float) -> LayerRates:
         """Returns the rates of the layers."""

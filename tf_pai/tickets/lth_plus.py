@@ -38,6 +38,7 @@ class LTHPlus:
 
     options = {"rewind": "weights"}
     structure = "unstructured"
+    rewinds = True
 
     def distribution(self, rate: float) -> str:
         """Returns one threshold for all layers."""

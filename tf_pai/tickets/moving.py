@@ -9,10 +9,13 @@ import keras
 
 from tf_pai.layers import participating, prunable_weights, unwrapped, weights_of
 from tf_pai.layers.graph import output_layers
+from tf_pai.layers.paths import is_graph
 from tf_pai.layers.rebuilding import compile_like
 from tf_pai.masks import Masks
+from tf_pai.static.checks import check_model
 from tf_pai.tickets.bench import Bench
 from tf_pai.tickets.search import Search
+from tf_pai.tickets.start import remembered_start
 from tf_pai.tickets.ticket import Ticket
 
 
@@ -39,20 +42,31 @@ def with_head(model: keras.Model, classes: int, seed: int) -> keras.Model:
         ValueError: another kind of model.
     """
     last = output_layers(model)
-    if len(last) != 1 or not isinstance(last[0], keras.layers.Dense):
+    heads = [layer for layer in model.layers if unwrapped(layer) in last]
+    if len(last) != 1 or not isinstance(last[0], keras.layers.Dense) or not heads:
         raise ValueError(
-            "A head is replaced where it is one Dense layer. Received: output layers "
+            "A head is replaced where it is one Dense layer of the model itself. Received: output layers "
             f"{[layer.name for layer in last]}. Pass source_model=, compiled, in the options."
         )
     config = {**last[0].get_config(), "units": classes}
     config["kernel_initializer"] = keras.initializers.GlorotUniform(seed=seed)
-    before = next(layer for layer in model.layers if unwrapped(layer) is last[0]).input
-    new = keras.Model(model.inputs, keras.layers.Dense.from_config(config)(before), name=model.name)
+    new = keras.Model(model.inputs, keras.layers.Dense.from_config(config)(heads[0].input), name=model.name)
     compile_like(model, new)
     return new
 
 
-def source_search(search: Search, model: keras.Model | None, data: Any, validation_data: Any, classes: int) -> Search:
+def check_source(model: Any) -> None:
+    """Raises TypeError or ValueError where a source model is no Keras model that can be trained."""
+    check_model(model)
+    if not model.compiled:
+        raise ValueError(
+            f"A ticket is found by training. Received: source_model {model.name!r}, not compiled. Call its compile."
+        )
+
+
+def source_search(
+    search: Search, model: keras.Model | None, data: Any, validation_data: Any, classes: int | None
+) -> Search:
     """Returns the search on the source task: another head on the same body, or a model of its own.
 
     Args:
@@ -60,13 +74,25 @@ def source_search(search: Search, model: keras.Model | None, data: Any, validati
         model: network of the source task, compiled; None: the target's, with another head where `classes` differ.
         data: training data of the source task.
         validation_data: what its levels are evaluated on, or None.
-        classes: number of classes of the source task.
+        classes: number of classes of the source task; None: as many as the target has.
+
+    Raises:
+        ValueError: a source model is needed, or is of another kind.
     """
-    own = search.bench.model
+    own, given = search.bench.model, model is not None
+    if model is None and not is_graph(own):
+        raise ValueError(
+            "The network of the source task is a copy of a Sequential or functional model. Received: "
+            f"{type(own).__name__}. Pass source_model=, compiled, with the same layers, in the options."
+        )
     if model is None:
-        model = own if own.output_shape[-1] == classes else with_head(own, classes, search.seed)
+        model = own
+        if classes is not None and own.output_shape[-1] != classes:
+            model = with_head(own, classes, search.seed)
+    check_source(model)
     routine = dataclasses.replace(search.bench.routine, data=data, validation_data=validation_data)
     bench = Bench(model, routine, list(search.plan.weights), search.bench.folder)
+    remembered_start(bench, search.folder if given else None, "source.npz")
     weights = {path: weight for path, weight in participating(model).items() if path in search.plan.weights}
     if list(weights) != list(search.plan.weights):
         raise ValueError(

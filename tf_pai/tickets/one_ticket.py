@@ -47,6 +47,7 @@ class OneTicket:
 
     options = {"source": None, "source_validation": None, "source_classes": None, "source_model": None}
     structure = "unstructured"
+    rewinds = True
     dense_head = True
 
     def distribution(self, rate: float) -> str:
@@ -56,9 +57,12 @@ class OneTicket:
     def find(self, search: Search) -> Ticket:
         """Returns the ticket on the target task."""
         source = required(search, "source", "the data of the task on which the ticket is found")
-        classes = search.options["source_classes"] or search.bench.model.output_shape[-1]
         on_source = source_search(
-            search, search.options["source_model"], source, search.options["source_validation"], classes
+            search,
+            search.options["source_model"],
+            source,
+            search.options["source_validation"],
+            search.options["source_classes"],
         )
         step = on_source.rewind_step()
         return moved(on_source.iterate(on_source.rewound(step), step=step), search)

@@ -29,7 +29,7 @@ class PrAC:
     The set: examples that the dense network forgets at least once (right after one epoch, wrong after a later one) or
     never learns, and those on which the trained network answers otherwise when it is pruned (pruning-identified
     exemplars), added at each level. The learning rate's steps are scaled to the smaller set. `history` says in
-    "examples" how many there were.
+    "examples" how many there were. Where none is critical, all examples are used.
 
     Reference: Zhang et al. 2021, "Efficient lottery ticket finding: less data is more", sections 3.1 and 3.2.
     Differs from the paper in: forgetting is looked for after each epoch, over all examples, and not batch by batch; a
@@ -50,14 +50,15 @@ class PrAC:
             ValueError: data that are no arrays.
         """
         bench, data = search.bench, search.bench.routine.data
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
+        if not isinstance(data, (tuple, list)) or len(data) != 2 or len(keras.tree.flatten(data)) != 2:
             raise ValueError(
                 "A critical set is chosen from arrays (x, y). Received: data of another kind. Pass arrays, as "
                 'dataset.arrays("train") gives them.'
             )
         x, y = (np.asarray(array) for array in data)
         start, masks, scores = bench.values(), bench.dense(), search.no_scores()
-        watch = Forgetting(x, y, bench.routine.batch_size)
+        _answers(bench.model, x[:2], 2)  # raises before anything is trained
+        watch = Forgetting(x, classes_of(y), bench.routine.batch_size)
         trained = bench.train(start, masks, "level 0", callbacks=[watch], tag="forgetting")
         critical = watch.critical()
         history = [{**entry(0, masks, trained), "examples": len(y)}]
@@ -69,10 +70,11 @@ class PrAC:
             critical = critical | exemplars(bench, trained.values, before, masks, x)
             if level == len(densities):
                 break
-            own = stretched_bench(bench, float(critical.mean()))
-            part = x[critical], y[critical]
+            chosen = critical if critical.any() else ~critical
+            own = stretched_bench(bench, float(chosen.mean()))
+            part = x[chosen], y[chosen]
             trained = own.train(start, masks, f"level {level}/{len(densities)}", data=part)
-            history.append({**entry(level, masks, trained), "examples": int(critical.sum())})
+            history.append({**entry(level, masks, trained), "examples": int(chosen.sum())})
             search.note(scores, masks, trained, level)
         return search.ticket(start, masks, 0, history, scores)
 
@@ -87,7 +89,24 @@ def exemplars(bench: Bench, values: Values, before: Masks, after: Masks, x: np.n
 
 
 def _answers(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray:
-    return model.predict(x, batch_size=max(batch_size, 256), verbose=0).argmax(-1)
+    outputs = model.predict(x, batch_size=max(batch_size, 256), verbose=0)
+    if not isinstance(outputs, np.ndarray) or outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise ValueError(
+            "An answer is the largest of several outputs. Received: "
+            f"{model.name!r} with outputs of shape {keras.tree.map_structure(np.shape, outputs)}. Use the method 'lth'."
+        )
+    return outputs.argmax(-1)
+
+
+def classes_of(labels: np.ndarray) -> np.ndarray:
+    """Returns labels as numbers of classes: of columns (n, 1), or of one-hot rows.
+
+    >>> classes_of(np.array([[2], [0]])).tolist(), classes_of(np.eye(3)).tolist()
+    ([2, 0], [0, 1, 2])
+    """
+    if labels.ndim < 2:
+        return labels
+    return labels[:, 0] if labels.shape[1] == 1 else labels.argmax(1)
 
 
 class Forgetting(keras.callbacks.Callback):

@@ -58,9 +58,10 @@ class Pretraining:
                 f"A pre-training task is one of {', '.join(TASKS)}. Received: task={task!r}."
                 f"{nearest(task, list(TASKS))}"
             )
-        classes = search.options["source_classes"] or search.bench.model.output_shape[-1]
+        classes = search.options["source_classes"]
         if task == "rotation":
-            source, classes = rotated(source[0], search.seed), 4
+            images = source[0] if isinstance(source, (tuple, list)) else source
+            source, classes = rotated(images, search.seed), 4
         on_source = source_search(search, search.options["source_model"], source, None, classes)
         bench = on_source.bench
         pretrained = bench.train(bench.values(), bench.dense(), "pre-training").values
@@ -78,7 +79,7 @@ def rotated(images: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
         >>> x[0, :, :, 0].tolist(), turns.tolist()
         ([[2.0, 0.0], [3.0, 1.0]], [3])
     """
-    images = np.asarray(images)
+    images = np.asarray(images) if hasattr(images, "shape") else np.zeros(0)
     if images.ndim != 4 or images.shape[1] != images.shape[2]:
         raise ValueError(
             f"Square images (n, side, side, channels) are rotated. Received: an array of shape {images.shape}."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tf_pai.distributions import Patterns
 from tf_pai.layers import participating
 from tf_pai.masks import Masks
 from tf_pai.reporting.progress import progress
@@ -75,20 +78,52 @@ class Search:
 
     def next_masks(self, masks: Masks, trained: Values, density: float) -> Masks:
         """Returns the masks of `density` that keep the largest trained weights among those kept so far."""
-        scores = {path: np.where(masks[path], np.abs(trained[path]), -np.inf) for path in self.plan.weights}
-        chosen = {path: mask & masks[path] for path, mask in self.plan.choose(scores, density).items()}
-        if isinstance(self.plan.structure, Filter):
-            weights = participating(self.bench.model)
-            chosen = with_companions(self.bench.model, weights, chosen)
-        return {**masks, **chosen}
+        sizes = self.sizes(trained)
+        scores = {path: np.where(masks[path], size, -np.inf) for path, size in sizes.items()}
+        chosen = self._plan_of_round(density).choose(scores, density)
+        return {**masks, **self._companions({path: mask & masks[path] for path, mask in chosen.items()})}
+
+    def chosen(self, scores: Values, density: float) -> Masks:
+        """Returns masks of `density` with the highest scores, of all weights."""
+        return {**self.bench.dense(), **self._companions(self._plan_of_round(density).choose(scores, density))}
+
+    def sizes(self, trained: Values) -> Values:
+        """Returns {path: |w|} of the weights that take part.
+
+        Raises:
+            ValueError: the training has diverged.
+        """
+        for path in self.plan.weights:
+            if not np.isfinite(trained[path]).all():
+                raise ValueError(
+                    f"Weights are chosen by their trained size. Received: NaN or infinite values in {path!r} after "
+                    "training. Lower the learning rate, or look for such values in the data."
+                )
+        return {path: np.abs(trained[path]) for path in self.plan.weights}
+
+    def _plan_of_round(self, density: float) -> Plan:
+        """The plan; before the last round, layers with a sparsity of their own are on the way to it as the whole is."""
+        own, target = self.plan.distribution, self.plan.density
+        if not isinstance(own, Patterns) or density == target or target >= 1:
+            return self.plan
+        share = math.log(density) / math.log(target)
+        sparsities = {pattern: 1 - (1 - sparsity) ** share for pattern, sparsity in own.sparsities.items()}
+        return dataclasses.replace(self.plan, distribution=Patterns(sparsities, own.rest))
+
+    def _companions(self, masks: Masks) -> Masks:
+        """The masks, with those of biases and BatchNorms that go with pruned filters."""
+        if not isinstance(self.plan.structure, Filter):
+            return masks
+        return with_companions(self.bench.model, participating(self.bench.model), masks)
 
     def rewind_step(self, default: str = "0it") -> int:
         """Returns the step that `rewind_to`, or the method's own `default`, stands for."""
-        step = to_steps(self.rewind_to if self.rewind_to is not None else default, self.bench.steps, "rewind_to")
+        asked = self.rewind_to if self.rewind_to is not None else default
+        step = to_steps(asked, self.bench.steps, "rewind_to")
         last = None if self.bench.steps is None else self.bench.steps * self.bench.routine.epochs
         if last is not None and step >= last:
             raise ValueError(
-                f"A ticket is rewound to a step before the end of training. Received: rewind_to={self.rewind_to!r}, "
+                f"A ticket is rewound to a step before the end of training. Received: rewind_to={asked!r}, "
                 f"step {step} of {last}. Choose an earlier one."
             )
         return step
@@ -145,6 +180,13 @@ class Search:
     ) -> Ticket:
         """Returns the ticket of these masks over these weights."""
         self.bench.reset(start, masks, step, self.seed)
+        emptied = [path for path, mask in masks.items() if not mask.any()]
+        if emptied:
+            warnings.warn(
+                f"The ticket has nothing left in {', '.join(emptied)}: no signal passes. Ask for a lower sparsity, or "
+                "another distribution.",
+                stacklevel=4,
+            )
         return Ticket(self.bench.model, start, history, step, scores, self.method)
 
 

@@ -36,12 +36,15 @@ def first_steps(batches: Batches, until: int, steps: int | None) -> tuple[Batche
     whole, rest = divmod(until, _known(steps))
     if not rest:
         return batches, whole
+    _check_cut(batches(whole), until)
     return (lambda epoch: batches(epoch).take(rest) if epoch == whole else batches(epoch)), whole + 1
 
 
 def from_step(batches: Batches, epochs: int, step: int, steps: int | None) -> tuple[Batches, int]:
     """Returns the part of a training of `epochs` epochs from `step` on, and its number of epochs."""
     whole, rest = divmod(step, _known(steps))
+    if rest:
+        _check_cut(batches(whole), step)
 
     def part(epoch: int) -> Any:
         return batches(whole).skip(rest) if rest and epoch == 0 else batches(epoch + whole)
@@ -56,6 +59,14 @@ def _known(steps: int | None) -> int:
             "dataset.apply(tf.data.experimental.assert_cardinality(steps)), or rewind_to='0it'."
         )
     return steps
+
+
+def _check_cut(batches: Any, step: int) -> None:
+    if not isinstance(batches, tf.data.Dataset):
+        raise ValueError(
+            f"A step within an epoch divides arrays or a tf.data.Dataset. Received: {type(batches).__name__} at step "
+            f"{step}. Rewind to whole epochs, as '1ep'."
+        )
 
 
 def steps_of(batches: Any) -> int | None:

@@ -14,7 +14,7 @@ from tf_pai.tickets.bench import Bench
 FILE = "start.npz"
 
 
-def remembered_start(bench: Bench, folder: pathlib.Path | None) -> None:
+def remembered_start(bench: Bench, folder: pathlib.Path | None, name: str = FILE) -> None:
     """Writes the weights of the bench's model into a new folder; of an old one, gives the model those in it.
 
     So a network whose initial weights come out differently in each process is the same one after a kill.
@@ -24,10 +24,10 @@ def remembered_start(bench: Bench, folder: pathlib.Path | None) -> None:
     """
     if folder is None:
         return
-    file, values = folder / FILE, bench.values()
+    file, values = folder / name, bench.values()
     if not file.exists():
         with write_whole(file) as stream:
-            np.savez(stream, **{f"weight{i}": value for i, value in enumerate(values.values())})  # type: ignore[arg-type]
+            np.savez(stream, **{f"weight{i}": _storable(value) for i, value in enumerate(values.values())})  # type: ignore[arg-type]
         return
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -39,3 +39,8 @@ def remembered_start(bench: Bench, folder: pathlib.Path | None) -> None:
         ) from error
     for variable, value in zip(weights_of(bench.model).values(), start, strict=True):
         variable.assign(value)
+
+
+def _storable(value: np.ndarray) -> np.ndarray:
+    """The value as an array that .npz files know: bfloat16, which is no type of NumPy's, as float32."""
+    return value if value.dtype.kind in "biufc" else value.astype("float32")

@@ -47,7 +47,8 @@ def _with_rate(bench: Bench, change: Callable[[Any], Any]) -> Bench:
     new = Bench(bench.model, bench.routine, list(bench.dense()), bench.folder)
     optimizer = bench.model.optimizer
     config = keras.saving.serialize_keras_object(optimizer)["config"]
-    config["learning_rate"] = change(config["learning_rate"])
+    own = config["inner_optimizer"]["config"] if "inner_optimizer" in config else config  # behind loss scaling
+    own["learning_rate"] = change(own["learning_rate"])
     new.compile(type(optimizer).from_config(config))
     return new
 
@@ -80,5 +81,6 @@ def stretched(rate: Any, factor: float) -> Any:
     for name in _IN_STEPS:
         if config.get(name):
             steps = config[name]
-            config[name] = [round(s * factor) for s in steps] if isinstance(steps, list) else round(steps * factor)
+            longer = [max(1, round(s * factor)) for s in keras.tree.flatten(steps)]
+            config[name] = longer if isinstance(steps, list) else longer[0]
     return {**rate, "config": config}
