@@ -30,7 +30,10 @@ from tf_pai.tickets.early_bird import distance
 class EarlyBird(Settings):
     """Searches that differ in the bits of their weights."""
 
-    unread: ClassVar[tuple[str, ...]] = ("score_per_class", "train_dense")
+    unread: ClassVar[tuple[str, ...]] = (
+        *("score_per_class", "train_dense"),
+        *("distribution", "structure", "pruning_schedule", "min_keep", "compute"),  # the method has its own
+    )
 
     method: str = setting("early_bird", "How the ticket is found.", lambda: ["early_bird"])
     sparsity: float = setting(0.3, "Fraction of the channels to remove.")

@@ -29,6 +29,7 @@ from tf_pai import list_methods
 from tf_pai.files import write_whole
 from tf_pai.sanity.verdict import compared
 from tf_pai.tickets import Bench, Routine, Ticket, reinitialized, shuffled
+from tf_pai.tickets.runner import OWN
 
 CONTROLS = ("reinit", "shuffle")
 CONTROL_DENSITIES = (0.21, 0.108, 0.045, 0.0185)
@@ -39,7 +40,10 @@ NAMES = {"reinit": "re-initialized", "shuffle": "shuffled masks"}
 class Lottery(Settings):
     """Searches that differ in their seed, and what their tickets are compared with."""
 
-    unread: ClassVar[tuple[str, ...]] = ("score_per_class", "train_dense")
+    unread: ClassVar[tuple[str, ...]] = (
+        *("score_per_class", "train_dense"),
+        *("pruning_schedule", "min_keep", "compute"),  # of pruning at initialization
+    )
 
     method: str = setting("lth", "How tickets are found.", lambda: [info.name for info in list_methods("tickets")])
     sparsity: float = setting(0.9815, "Fraction of the weights that the ticket has lost, in [0, 1).")
@@ -95,7 +99,7 @@ def search(config: Lottery, seed: int) -> list[dict[str, Any]]:
         run_dir=settings.folder,
         seed=seed,
         callbacks=shown,
-        options=dict(settings.method_options()),
+        **search_options(settings),
         verbose=0,
     )
     routine = Routine(**common, seed=seed, callbacks=shown, verbose=0)
@@ -103,10 +107,19 @@ def search(config: Lottery, seed: int) -> list[dict[str, Any]]:
     levels = [level for level in ticket.history if "accuracy" in level]
     rows = [{"seed": seed, "network": "ticket", **level} for level in levels]
     rows.append(_trained(bench, ticket, len(ticket.history), "ticket", seed))
-    for level in _levels(rows, config.control_densities):
+    of_known_masks = rows if ticket.scores is not None else rows[-1:]
+    for level in _levels(of_known_masks, config.control_densities):
         rows += [_trained(bench, ticket, level, control, seed) for control in config.controls]
     shown.close()
     return rows
+
+
+def search_options(config: Settings) -> dict[str, Any]:
+    """Returns what is given of the arguments of `find_ticket`: its own, and the method's, "options"."""
+    given = config.method_options()
+    flags = {"rounds", "rate", "rewind_to"} & {field.name for field in dataclasses.fields(config)}
+    own = {name: given.pop(name) for name in OWN if name in given and name not in flags}
+    return {**own, "options": given}
 
 
 def _trained(bench: Bench, ticket: Ticket, level: int, network: str, seed: int) -> dict[str, Any]:

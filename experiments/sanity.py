@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import tf_pai
 from experiments.config import launch, setting
-from experiments.lottery import Shown
+from experiments.lottery import Shown, search_options
 from experiments.settings import Settings
 from tf_pai import list_methods
 from tf_pai.datasets import Dataset
@@ -69,8 +69,8 @@ def of_ticket(config: Sanity) -> Verdict:
     data, shown = config.load_data(), Shown(config.method)
     common: dict[str, Any] = {"data": data.train, "validation_data": data.test(), "epochs": config.epochs}
     common |= {"run_dir": config.folder, "seed": config.seed, "callbacks": shown, "verbose": 0}
-    options = config.method_options()
-    ticket = tf_pai.find_ticket(config.model_maker(data)(), config.method, config.sparsity, options=options, **common)
+    options = search_options(config)
+    ticket = tf_pai.find_ticket(config.model_maker(data)(), config.method, config.sparsity, **options, **common)
     own = {"learning_rates": config.learning_rates}
     verdict = tf_pai.check_ticket(
         ticket, config.checks, seeds=config.seeds, margin=config.margin, options=own, **common

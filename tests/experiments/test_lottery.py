@@ -1,5 +1,6 @@
 """Tables, plots and verdicts of tickets, on the embedded digits."""
 
+import dataclasses
 import json
 
 import pytest
@@ -79,3 +80,21 @@ def test_rewound_tickets_beside_reset_ones(tmp_path, capsys):
         rewinding.main(Rewinding(seeds=0, runs=str(tmp_path)))
     with pytest.raises(ValueError, match="Received: --rewind_to=0it"):
         rewinding.main(Rewinding(rewind_to="0it", runs=str(tmp_path)))
+
+
+def test_where_weights_are_pruned_is_an_argument_of_the_search(tmp_path):
+    """At 90 %, one threshold for all layers leaves each another part; "uniform" leaves each the same."""
+    config = Lottery(**{**SMALL, "seeds": 1}, rounds=1, sparsity=0.9, distribution="uniform", runs=str(tmp_path))
+    assert lottery.search_options(config) == {"distribution": "uniform", "options": {}}
+    lottery.main(dataclasses.replace(config, controls=()))
+    (file,) = tmp_path.rglob("ticket.json")
+    assert json.loads(file.read_text())["distribution"] == "uniform"
+    options = ("rounds=1", "distribution=global")
+    sanity.main(Sanity(**SMALL, method="lth", sparsity=0.5, checks=("reinit",), options=options, runs=str(tmp_path)))
+    asked = [json.loads(found.read_text()) for found in tmp_path.rglob("ticket.json")]
+    assert {"global", "uniform"} == {call["distribution"] for call in asked} and all(c["rounds"] == 1 for c in asked)
+
+
+def test_controls_where_only_the_ticket_has_known_masks(tmp_path, capsys):
+    lottery.main(Lottery(**{**SMALL, "seeds": 1}, method="dlth", controls=("shuffle",), runs=str(tmp_path)))
+    assert "│ 1     │" in capsys.readouterr().out
