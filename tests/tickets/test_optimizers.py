@@ -73,3 +73,31 @@ def test_weights_excluded_from_weight_decay_stay_so(method):
     ticket = find(0.5, plain_model(optimizer=optimizer), method=method, rounds=2)
     decayed = [w.name for w in ticket.model.trainable_variables if ticket.model.optimizer._use_weight_decay(w)]
     assert decayed == ["kernel", "kernel"]
+
+
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """A user's own schedule, which Keras does not find by its name."""
+
+    def __call__(self, step):
+        return 0.1 / (1 + keras.ops.cast(step, "float32"))
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_schedule_of_the_users_own(scaled):
+    optimizer = keras.optimizers.SGD(Falling())
+    model = plain_model(optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
+    ticket = find(0.5, model, rounds=1, rewind_to="1it")
+    assert float(ticket.model.optimizer.learning_rate) == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="can be stretched. Received: Falling with none"):
+        find(0.5, model, method="prac", rounds=2)
+
+
+@pytest.mark.parametrize("method", ["dlth", "early_bird", "lth"])
+def test_a_rate_that_callbacks_lowered_is_the_compiled_one_again(method):
+    lower = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-5)
+    options = {"every": "1it"} if method == "early_bird" else {}
+    ticket = find(0.5, method=method, rounds=1, callbacks=lambda name: [lower], options=options)
+    assert float(ticket.model.optimizer.learning_rate) == pytest.approx(0.1)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_pai.layers.optimizers import optimizers_of
+from tf_pai.layers.optimizers import copy_optimizer, optimizers_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _initial_values(optimizer: Any) -> dict[str, float]:
     """Returns {kind: initial value} of the slots of a new optimizer of the same settings, on one weight of zeros."""
     weight = keras.Variable(np.zeros((1, 1), "float32"), name="weight")
     try:
-        twin = type(optimizer).from_config(optimizer.get_config())
+        twin = copy_optimizer(optimizer)
         twin.build([weight])
     except (TypeError, ValueError, NotImplementedError):  # an optimizer that cannot be made again: slots start at zero
         return {}

@@ -63,6 +63,24 @@ def averages_of(optimizer: Any, variable: Any) -> list[keras.Variable]:
     ]
 
 
+def copy_optimizer(optimizer: Any, **changes: Any) -> Any:
+    """Returns an optimizer of the same configuration, before its first step.
+
+    A schedule of the learning rate, which has no state, is the same object: Keras finds no class of the user's by name.
+
+    Args:
+        optimizer: any Keras optimizer.
+        changes: what is otherwise in the configuration of the one that does the work.
+    """
+    config = optimizer.get_config()
+    if getattr(optimizer, "inner_optimizer", None) is not None:
+        inner = copy_optimizer(optimizer.inner_optimizer, **changes)
+        return type(optimizer)(inner, **{name: value for name, value in config.items() if name != "inner_optimizer"})
+    if callable(getattr(optimizer, "_learning_rate", None)):
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config({**config, **changes})
+
+
 def keep_exclusions(old: Any, new: Any, pairs: Iterable[tuple[Any, Any]]) -> None:
     """Excludes from weight decay what another optimizer excludes, which its configuration does not say.
 
@@ -87,7 +105,7 @@ def start_anew(optimizer: Any) -> None:
     """
     if not optimizer.built:
         return
-    fresh = type(optimizer).from_config(optimizer.get_config())  # not all states begin at 0
+    fresh = copy_optimizer(optimizer)  # not all states begin at 0
     fresh.build(optimizer._trainable_variables)
     for variable, first in zip(optimizer.variables, fresh.variables, strict=True):
         if variable is not optimizer._learning_rate:

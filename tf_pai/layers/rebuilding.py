@@ -11,7 +11,7 @@ import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from tf_pai.layers.choosing import uncopied
-from tf_pai.layers.optimizers import keep_exclusions
+from tf_pai.layers.optimizers import copy_optimizer, keep_exclusions
 from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
 
 Copy = Callable[[Any], Any]
@@ -122,7 +122,7 @@ def _carry_over_class(old: keras.Model, new: keras.Model, copies: dict[int, tupl
 
 
 def _copy_object(value: Any) -> Any:
-    """A copy of a Keras loss, metric or optimizer; other values (names, functions) as they are."""
+    """A copy of a Keras loss or metric; other values (names, functions) as they are."""
     if hasattr(value, "get_config") and hasattr(type(value), "from_config"):
         return type(value).from_config(value.get_config())
     return value
@@ -147,8 +147,9 @@ def _trained(model: keras.Model) -> list[tuple[str, tuple]]:
 def compile_like(old: keras.Model, new: keras.Model) -> None:
     """Compiles `new` as `old` was, if it was, with an optimizer and metrics of its own, the optimizer at step 0."""
     if old.compiled:
-        config = keras.tree.map_structure(_copy_object, dict(old._compile_config.config))
-        new.compile(**{**config, "optimizer": _copy_object(old.optimizer)})
+        config = {name: value for name, value in old._compile_config.config.items() if name != "optimizer"}
+        config = keras.tree.map_structure(_copy_object, config)
+        new.compile(**{**config, "optimizer": copy_optimizer(old.optimizer)})
         if _trained(old) == _trained(new):
             keep_exclusions(
                 old.optimizer, new.optimizer, zip(old.trainable_variables, new.trainable_variables, strict=True)

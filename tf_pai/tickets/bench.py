@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tf_pai.layers import weights_of, wrap_model
-from tf_pai.layers.optimizers import averages_of, keep_exclusions, optimizers_of
+from tf_pai.layers.optimizers import averages_of, copy_optimizer, keep_exclusions, optimizers_of
 from tf_pai.masks import Masks, get_masks, set_masks
 from tf_pai.tickets.shifting import digest_of, first_steps, from_step, replicate_of, steps_of
 from tf_pai.training import batches_of, fit
@@ -77,7 +77,7 @@ class Bench:
     def __init__(self, model: keras.Model, routine: Routine, paths: Sequence[str], folder: pathlib.Path | None = None):
         self.routine, self.folder = routine, folder
         self.model = wrap_model(model, paths)
-        self._optimizer = self.model.optimizer
+        self._optimizer = self._pattern = self.model.optimizer
         self.compile()
         self._digests: dict[int, tuple[Any, str]] = {}
         self.steps = steps_of(batches_of(routine.data, routine.seed, routine.batch_size)(0))
@@ -85,7 +85,10 @@ class Bench:
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
         """Compiles the model as it was, with another optimizer, or a new one of the same kind."""
         old = self._optimizer
-        optimizer = type(old).from_config(old.get_config()) if optimizer is None else optimizer
+        self._pattern = copy_optimizer(
+            self._pattern if optimizer is None else optimizer
+        )  # no callback changes its rate
+        optimizer = copy_optimizer(self._pattern)
         self.model.compile(**{**self.model._compile_config.config, "optimizer": optimizer})
         keep_exclusions(old, self.model.optimizer, ((weight, weight) for weight in self.model.trainable_variables))
         optimizer.build(self.model.trainable_variables)

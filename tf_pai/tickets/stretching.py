@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tf_pai.layers.optimizers import copy_optimizer, optimizers_of
 from tf_pai.tickets.bench import Bench
 
 _IN_STEPS = ("decay_steps", "first_decay_steps", "warmup_steps", "boundaries")
@@ -45,11 +46,11 @@ def bench_at_rate(bench: Bench, rate: float) -> Bench:
 
 def _with_rate(bench: Bench, change: Callable[[Any], Any]) -> Bench:
     new = Bench(bench.model, bench.routine, list(bench.dense()), bench.folder)
-    optimizer = bench.model.optimizer
-    config = keras.saving.serialize_keras_object(optimizer)["config"]
-    own = config["inner_optimizer"]["config"] if "inner_optimizer" in config else config  # behind loss scaling
-    own["learning_rate"] = change(own["learning_rate"])
-    new.compile(type(optimizer).from_config(config))
+    inner = optimizers_of(bench.model.optimizer)[0]
+    rate = change(keras.saving.serialize_keras_object(inner)["config"]["learning_rate"])
+    if isinstance(rate, dict):
+        rate = type(inner._learning_rate).from_config(rate["config"])
+    new.compile(copy_optimizer(bench.model.optimizer, learning_rate=rate))
     return new
 
 
@@ -71,12 +72,12 @@ def stretched(rate: Any, factor: float) -> Any:
     """
     if not isinstance(rate, dict):
         return rate
-    config = dict(rate["config"])
+    config = dict(rate["config"]) if isinstance(rate["config"], dict) else {}
     unknown = [name for name in config if name not in {*_IN_STEPS, *_OTHER}]
-    if unknown:
+    if unknown or not {*_IN_STEPS} & {*config}:
         raise ValueError(
-            f"Keras' own schedules can be stretched. Received: {rate['class_name']} with {', '.join(unknown)}. "
-            "Use one of keras.optimizers.schedules, or a number."
+            f"Keras' own schedules can be stretched. Received: {rate['class_name']} with "
+            f"{', '.join(unknown) or 'none'}. Use one of keras.optimizers.schedules, or a number."
         )
     for name in _IN_STEPS:
         if config.get(name):
