@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_pai
 from tests.sanity.test_check import check
-from tests.tickets.test_find import find, plain_model, same
+from tests.tickets.test_find import Refuse, find, plain_model, same
 from tests.tickets.test_optimizers import subclassed
 from tests.training.models import small_data
 from tf_pai.layers import weights_of
@@ -141,3 +142,22 @@ def test_the_dense_network_beside_a_rewound_ticket_begins_at_its_step():
 
     check(find(0.5, rounds=1, rewind_to=3), ("correlation",), callbacks=lambda name: [Count()])
     assert steps == [3, 3]  # of four
+
+
+@pytest.mark.parametrize(
+    ("check_name", "text"),
+    [
+        ("shuffle", "Masks of single weights are shuffled"),
+        ("invert", "needs the scores that chose the masks"),
+        ("corrupted_data", "found again on corrupted data"),
+        ("winning", "with an initial_learning_rate is started elsewhere"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_before_anything_is_trained(check_name, text):
+    drops = keras.optimizers.schedules.PiecewiseConstantDecay([10], [0.1, 0.01])
+    pruned = tf_pai.prune_at_init(
+        plain_model(optimizer=keras.optimizers.SGD(drops)), "magnitude", 0.5, structure="filter", seed=0, verbose=0
+    )
+    options = {"options": {"learning_rates": (0.1,)}, "callbacks": lambda name: [Refuse()]}
+    with pytest.raises(ValueError, match=text):
+        check(pruned, ("reinit", check_name), **options)

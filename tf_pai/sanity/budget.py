@@ -10,7 +10,7 @@ from tf_pai.layers.graph import output_layers
 from tf_pai.layers.paths import is_graph
 from tf_pai.layers.rebuilding import compile_like
 from tf_pai.sanity.context import Context
-from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.controls import CHECKS, NEEDS
 from tf_pai.sanity.verdict import Finding, compared
 from tf_pai.tickets.bench import Bench
 from tf_pai.tickets.changing import reinitialized
@@ -70,17 +70,25 @@ def narrowed(model: keras.Model, weights: int) -> tuple[keras.Model, int]:
     Raises:
         ValueError: the model is no Sequential or functional one.
     """
-    if not is_graph(model):
-        raise ValueError(
-            f"A narrower network is made of a Sequential or functional model. Received: {type(model).__name__}. "
-            "Leave the check 'small_dense' out."
-        )
+    _check_graph(model)
     low, high = 0.0, 1.0
     for _ in range(12):
         middle = (low + high) / 2
         low, high = (middle, high) if _size(_scaled(model, middle)) <= weights else (low, middle)
     small = _scaled(model, low)
     return small, _size(small)
+
+
+def _check_graph(model: keras.Model) -> None:
+    if not is_graph(model):
+        raise ValueError(
+            f"A narrower network is made of a Sequential or functional model. Received: {type(model).__name__}. "
+            "Leave the check 'small_dense' out."
+        )
+
+
+NEEDS["small_dense"] = lambda context: _check_graph(context.ticket.model)
+NEEDS["trained_longer"] = lambda context: stretched_bench(context.bench, context.options["longer"])
 
 
 def _size(model: keras.Model) -> int:

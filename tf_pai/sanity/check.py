@@ -12,7 +12,7 @@ import keras
 from tf_pai.layers.paths import is_graph
 from tf_pai.registry import nearest
 from tf_pai.sanity.context import Context
-from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.controls import CHECKS, NEEDS
 from tf_pai.sanity.verdict import Verdict
 from tf_pai.tickets.bench import Bench, Callbacks, Routine
 from tf_pai.tickets.ticket import Ticket, ticket_of
@@ -63,7 +63,8 @@ def check_ticket(
         verbose: as in `find_ticket`.
 
     Raises:
-        ValueError: an unknown check, fewer than two seeds, a metric that the model does not have.
+        ValueError: an unknown check, one that cannot be made of this ticket, fewer than two seeds, a metric that the
+            model does not have; nothing is trained then.
 
     Example:
         >>> import keras, numpy as np, tf_pai
@@ -91,6 +92,8 @@ def check_ticket(
     bench = Bench(ticket.model, routine, list(masks), None if run_dir is None else pathlib.Path(run_dir) / "trainings")
     context = Context(ticket, masks, bench, seeds, metric, margin, chosen)
     try:
+        for check in [name for name in checks if name in NEEDS]:
+            NEEDS[check](context)
         return Verdict({check: CHECKS.find(check)(context) for check in checks})
     finally:
         if not is_graph(ticket.model):  # it was trained itself, and is the ticket again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tf_pai.masks import Masks
 from tf_pai.registry import Registry
@@ -12,6 +13,7 @@ from tf_pai.tickets.changing import shuffled
 from tf_pai.topk import keep_highest
 
 CHECKS: Registry[Callable[[Context], Finding]] = Registry("check")
+NEEDS: dict[str, Callable[[Context], Any]] = {}  # {check: raises, before anything is trained, where it cannot be made}
 
 
 @CHECKS.register("reinit")
@@ -77,3 +79,7 @@ def inverted(context: Context) -> Masks:
     for path, score in context.ticket.scores.items():
         masks[path] = keep_highest([-score], int(masks[path].sum()))[0]
     return masks
+
+
+NEEDS["shuffle"] = NEEDS["random_ticket"] = lambda context: shuffled(context.masks, 0)
+NEEDS["invert"] = inverted

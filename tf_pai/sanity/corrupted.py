@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.sanity.context import Context
-from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.controls import CHECKS, NEEDS
 from tf_pai.sanity.verdict import Finding, compared
+from tf_pai.tickets.ticket import Ticket
 from tf_pai.training import batches_of
 
 
@@ -25,17 +27,23 @@ def corrupted_data(context: Context) -> Finding:
     Raises:
         ValueError: how the ticket was found is not known.
     """
-    find = context.ticket.find
-    if find is None:
-        raise ValueError(
-            "A ticket is found again on corrupted data. Received: one that find_ticket did not return, or of a "
-            "subclassed model. Leave the check 'corrupted_data' out."
-        )
-    controls = []
+    find, controls = _finder(context), []
     for seed in range(context.seeds):
         ticket = find(corrupted(context.bench.routine.data, seed))
         controls.append(context.accuracy(ticket.initial_weights, ticket.masks, "found on corrupted data", seed))
     return compared("corrupted_data", "tickets of shuffled labels", context.found, controls, context.margin)
+
+
+def _finder(context: Context) -> Callable[[Any], Ticket]:
+    if context.ticket.find is None:
+        raise ValueError(
+            "A ticket is found again on corrupted data. Received: one that find_ticket did not return, or of a "
+            "subclassed model. Leave the check 'corrupted_data' out."
+        )
+    return context.ticket.find
+
+
+NEEDS["corrupted_data"] = _finder
 
 
 def corrupted(data: Any, seed: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_pai.masks import Masks
 from tf_pai.sanity.context import Context
-from tf_pai.sanity.controls import CHECKS
+from tf_pai.sanity.controls import CHECKS, NEEDS
 from tf_pai.sanity.statistics import welch
 from tf_pai.sanity.verdict import LEVEL, Finding, spread
 from tf_pai.tickets.bench import Bench, Values
@@ -21,6 +21,9 @@ def benches(context: Context) -> dict[str, Bench]:
     """Returns {learning rate: bench}; without the option `learning_rates`, one at the compiled rate."""
     rates = context.options["learning_rates"]
     return {f"{rate:g}": bench_at_rate(context.bench, rate) for rate in rates} or {"as compiled": context.bench}
+
+
+NEEDS["correlation"] = NEEDS["winning"] = benches
 
 
 @CHECKS.register("correlation")
