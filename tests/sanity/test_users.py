@@ -9,7 +9,7 @@ import tf_pai
 from tests.sanity.test_check import check
 from tests.tickets.test_find import Refuse, find, plain_model, same
 from tests.tickets.test_optimizers import subclassed
-from tests.training.models import small_data
+from tests.training.models import Parts, small_data
 from tf_pai.layers import weights_of
 from tf_pai.sanity.corrupted import corrupted
 
@@ -90,15 +90,6 @@ def test_one_order_of_the_data_says_nothing_of_stability():
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     finding = check(find(0.5, model, data=data, **QUICK), ("instability",), data=data, epochs=1).findings["instability"]
     assert finding.passed is None and finding.verdict.startswith("undecided: both trainings saw the data in the same")
-
-
-class Parts(keras.utils.PyDataset):
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        x, y = small_data()
-        return x[10 * index : 10 * index + 10], y[10 * index : 10 * index + 10]
 
 
 def test_labels_of_a_pydataset_are_shuffled():

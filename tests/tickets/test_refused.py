@@ -8,20 +8,11 @@ import tf_pai
 from tests.tickets.test_find import find, plain_model, same
 from tests.tickets.test_methods import arguments, deep_model, other_data
 from tests.tickets.test_optimizers import subclassed
-from tests.training.models import small_data
+from tests.training.models import Parts, small_data
 from tf_pai.tickets import Bench, Routine
 from tf_pai.tickets.stretching import stretched, stretched_bench
 
 LAYERS = keras.layers
-
-
-class Parts(keras.utils.PyDataset):
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        x, y = small_data()
-        return x[10 * index : 10 * index + 10], y[10 * index : 10 * index + 10]
 
 
 def test_a_pruned_model():
