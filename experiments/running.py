@@ -15,7 +15,8 @@ from experiments.progress import TrainingProgress
 from experiments.settings import Settings
 from tf_pai.datasets import Dataset
 from tf_pai.files import write_whole
-from tf_pai.masks import get_masks, save_masks
+from tf_pai.mask_files import save_masks
+from tf_pai.masks import get_masks
 from tf_pai.reporting import JSONLLogger, Report, SparsityTensorBoard
 from tf_pai.reporting.scalars import MetricsTensorBoard
 

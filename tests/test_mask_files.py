@@ -13,7 +13,7 @@ import pytest
 
 import tf_pai
 from tests.layers.support import pruned, same_masks
-from tf_pai.masks import read_masks
+from tf_pai.mask_files import read_masks
 from tf_pai.testing import FAMILIES
 
 L = keras.layers

@@ -33,7 +33,8 @@ from tf_pai.formulation import (
     run,
 )
 from tf_pai.layers import PrunableLayer, strip
-from tf_pai.masks import get_masks, load_masks, save_masks, set_masks, sparsity, verify
+from tf_pai.mask_files import load_masks, save_masks
+from tf_pai.masks import get_masks, set_masks, sparsity, verify
 from tf_pai.registry import list_methods
 from tf_pai.reporting import Report, report, summary
 from tf_pai.sanity import check_ticket

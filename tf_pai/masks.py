@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import pathlib
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_pai.files import write_whole
 from tf_pai.layers import (
     DenseMask,
     HeldMask,
@@ -19,15 +15,17 @@ from tf_pai.layers import (
     SparseMultiHeadAttention,
     held_masks,
     prunable_layers,
-    prunable_weights,
     replace_layers,
+    sparse_layers,
     weight_shapes,
     wrap_model,
     zero_pruned,
 )
+from tf_pai.layers.carrying import TrainingState
 from tf_pai.layers.optimizers import parallel_slots
 from tf_pai.layers.positions import carried_over
 from tf_pai.layers.sparse_attention import projections
+from tf_pai.layers.wrapping import refuse_inner_sparse_layers
 from tf_pai.registry import nearest
 
 Masks = dict[str, np.ndarray]
@@ -121,6 +119,7 @@ def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
     flat_of = {id(layers[path]): flat for path, flat in moved.items()}
     if not flat_of:
         return model
+    refuse_inner_sparse_layers(model)
 
     def change(layer: Any, copy: Any) -> Any:
         if isinstance(layer, SparseMultiHeadAttention):
@@ -128,7 +127,10 @@ def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
             return layer.resized(flat) if flat else copy
         return layer.resized(flat_of[id(layer)]) if id(layer) in flat_of else copy
 
-    return replace_layers(model, change)
+    state = TrainingState.of(model)
+    model = replace_layers(model, change)
+    state.carry_to(model)
+    return model
 
 
 def _checked_mask(path: str, mask: Any, shapes: dict[str, tuple[int, ...]], is_sparse: bool) -> np.ndarray:
@@ -182,7 +184,7 @@ def sparsity(model: keras.Model) -> float:
 
 
 def verify(model: keras.Model) -> bool:
-    """Proves that every pruned weight is exactly zero; in a sparse layer, that what is kept lies inside the kernel.
+    """Proves that every pruned weight is exactly zero; in a sparse layer, that its places are sound.
 
     Of a model that `select_subnet` made, whose weights are never written, those that its layers compute with are meant.
 
@@ -198,8 +200,8 @@ def verify(model: keras.Model) -> bool:
         >>> tf_pai.verify(tf_pai.prune_at_init(model, "random", 0.5, seed=0))
         True
     """
-    for held in held_masks(model).values():
-        held.positions()
+    for layer in sparse_layers(model).values():
+        layer.check_structure()
     selecting = [layer for layer in prunable_layers(model).values() if layer.frozen]  # they never write a weight
     computed = {id(weight): value for layer in selecting for weight, value in layer.effective_weights()}
     for path, (weight, mask) in masked_weights(model).items():
@@ -213,86 +215,3 @@ def verify(model: keras.Model) -> bool:
                 "tf_pai.set_masks(model, tf_pai.get_masks(model)) puts the zeros back."
             )
     return True
-
-
-def save_masks(model: keras.Model, file: str | os.PathLike) -> None:
-    """Writes the masks to an .npz file, one bit per weight; nothing in it is pickled.
-
-    Args:
-        model: a pruned model.
-        file: the file's name, taken as it is; it is written whole or not at all.
-
-    Raises:
-        ValueError: the model has no masks.
-    """
-    masks = held_masks(model)
-    if not masks:
-        raise ValueError("Masks are saved from a pruned model. Received: a model without masks. Prune it first.")
-    arrays: dict[str, Any] = {"paths": np.array(list(masks))}
-    for i, mask in enumerate(masks.values()):
-        arrays[f"shape{i}"], arrays[f"bits{i}"] = np.array(mask.shape), _packed(mask)
-    with write_whole(file) as stream:
-        np.savez_compressed(stream, **arrays)
-
-
-def _packed(mask: HeldMask) -> np.ndarray:
-    """One bit per weight, as `np.packbits` orders them; a mask of one byte per weight may be too big to exist."""
-    bits, flat = np.zeros(-(-math.prod(mask.shape) // 8), np.uint8), mask.positions()
-    np.bitwise_or.at(bits, flat >> 3, np.right_shift(128, flat & 7).astype(np.uint8))
-    return bits
-
-
-def read_masks(file: str | os.PathLike) -> Masks:
-    """Returns the masks in a file that `save_masks` wrote.
-
-    Raises:
-        ValueError: the file is not one, or is damaged.
-    """
-    try:
-        with np.load(pathlib.Path(file), allow_pickle=False) as stored:
-            return {str(path): _unpacked(stored, i) for i, path in enumerate(stored["paths"])}
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a damaged archive makes zipfile, zlib and NumPy fail in a dozen ways
-        raise ValueError(
-            f"Masks are read from a file that tf_pai.save_masks wrote. Received: {str(file)!r}."
-        ) from error
-
-
-def _unpacked(stored: Any, i: int) -> np.ndarray:
-    shape, bits = tuple(int(n) for n in stored[f"shape{i}"]), stored[f"bits{i}"]
-    size = math.prod(shape)
-    if bits.shape != (-(-size // 8),):
-        raise ValueError(f"{size} weights take {-(-size // 8)} bytes. Received: {bits.shape}.")
-    return np.unpackbits(bits, count=size).reshape(shape).astype(bool)
-
-
-def load_masks(model: keras.Model, file: str | os.PathLike) -> keras.Model:
-    """Sets the masks that `save_masks` wrote, and returns the model.
-
-    Where names differ only because Keras counted them up in another session, masks are matched by order and shape.
-
-    Args:
-        model: a pruned model, or a plain one of the same weights: then the returned model is a new one unless `model`
-            is subclassed.
-        file: a file that `save_masks` wrote.
-
-    Raises:
-        ValueError: the file is no mask file, or does not fit the model.
-    """
-    masks = read_masks(file)
-    known = weight_shapes(model)
-    if set(masks) <= set(known):
-        return set_masks(model, masks)
-    candidates = list(held_masks(model)) or list(prunable_weights(model))
-    shapes = [known[path] for path in candidates]
-    if shapes != [mask.shape for mask in masks.values()]:
-        missing = next(path for path in masks if path not in known)
-        raise ValueError(
-            f"Masks belong to the weights of the model. Received: a file with {missing!r}, which the model lacks, and "
-            "the shapes do not match in order either. Load them into the architecture they were made for."
-        )
-    logging.getLogger("tf_pai").warning(
-        "Layer names in %s differ from the model's; masks were matched by order and shape.", file
-    )
-    return set_masks(model, dict(zip(candidates, masks.values(), strict=True)))

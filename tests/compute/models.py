@@ -22,6 +22,28 @@ def network(dtype=None):
     return keras.Sequential([keras.Input((8, 8, 2)), *layers])
 
 
+class Subclassed(keras.Model):
+    """Dense layers, one of them in a list."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.flat, self.conv, self.rest = L.Flatten(), L.Dense(8, "relu", name="conv"), [L.Dense(4), L.Dense(3)]
+
+    def call(self, x):
+        x = self.conv(self.flat(x))
+        for layer in self.rest:
+            x = layer(x)
+        return x
+
+
+def subclassed():
+    """A built subclassed model; the same weights each time."""
+    keras.utils.set_random_seed(4)
+    model = Subclassed()
+    model(np.zeros((1, 8, 8, 2), "float32"))
+    return model
+
+
 def data(examples=64):
     """Images and labels."""
     rng = np.random.default_rng(0)

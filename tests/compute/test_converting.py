@@ -103,8 +103,10 @@ def test_set_masks_keeps_values_and_slots_of_weights_that_stay():
     model.optimizer.build(model.trainable_variables)
     layer.set_positions([0, 3], [1.0, 2.0])
     model.optimizer.momentums[0].assign([5.0, 6.0])
-    larger = tf_pai.set_masks(model, {"fc/kernel": [[0, 1], [1, 1]]})
+    model.optimizer.iterations.assign(7)
+    larger = tf_pai.set_masks(model, {"fc/kernel": [[0, 1], [1, 0], [1, 1]]})
     assert larger is not model and larger.layers[0].kernel.numpy().tolist() == [0, 0, 2]
+    assert larger.optimizer.momentums[0].numpy().tolist() == [0, 0, 6] and int(larger.optimizer.iterations) == 7
     moved = tf_pai.set_masks(model, {"fc/kernel": np.array([[False, True], [False, True]])})
     assert moved is model and layer.kernel.numpy().tolist() == [0, 2]
     assert model.optimizer.momentums[0].numpy().tolist() == [0, 6]
@@ -164,7 +166,7 @@ STAY_MASKED = {
     "its equation is no matrix product": lambda: L.EinsumDense("abcd,bde->abce", (6, 6, 3)),
     "its constraint needs the whole kernel": lambda: L.Dense(4, kernel_constraint=keras.constraints.MaxNorm(1.0)),
     "its initializer needs the whole kernel": lambda: L.Dense(4, kernel_initializer="orthogonal"),
-    "its regularizer may need the whole kernel": lambda: L.Dense(4, kernel_regularizer="orthogonal_regularizer"),
+    "its regularizer needs the whole kernel": lambda: L.Dense(4, kernel_regularizer="orthogonal_regularizer"),
     "its weights are float64": lambda: L.Dense(4, dtype="float64"),
 }
 

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_pai
-from tests.compute.models import LOSS, data, difference, masked_and_sparse, network, pruned
+from tests.compute.models import LOSS, data, difference, masked_and_sparse, network, pruned, subclassed
 
 OPTIMIZERS = {
     "SGD": lambda: keras.optimizers.SGD(0.02),
@@ -87,16 +88,35 @@ def test_bfloat16_activations_train_float32_values():
             np.testing.assert_allclose(one, other, atol=0.01 * np.abs(one).max())
 
 
-def test_jit_compile_gives_way(recwarn):
+@pytest.mark.parametrize("kind", [network, subclassed])
+def test_jit_compile_gives_way(kind):
     x, y = data(16)
-    _, sparse = masked_and_sparse(lambda: keras.optimizers.SGD(0.01), jit_compile="auto")
+    with pytest.warns(UserWarning, match="jit_compile=True"):
+        _, sparse = masked_and_sparse(lambda: keras.optimizers.SGD(0.01), kind(), jit_compile=True)
     assert not sparse.jit_compile
     sparse.fit(x, y, verbose=0)
 
 
-def test_a_loop_of_ones_own():
-    import tensorflow as tf
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Muon, keras.optimizers.Adafactor])
+def test_such_rules_are_refused_where_the_step_calls_another_model(optimizer):
+    class Outer(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = LOSS(y, self.inner(x, training=True))
+            variables = self.inner.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
 
+    x, y = data(16)
+    outer = Outer()
+    outer.inner = tf_pai.to_sparse(pruned())
+    outer.compile(optimizer())
+    with pytest.raises(ValueError, match=f"Received: {optimizer.__name__} for sparse 'conv'"):
+        outer.fit(x, y, verbose=0)
+
+
+def test_a_loop_of_ones_own():
     x, y = data(16)
     _, sparse = masked_and_sparse(lambda: keras.optimizers.SGD(0.1))
     with tf.GradientTape() as tape:

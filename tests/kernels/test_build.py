@@ -76,6 +76,28 @@ def test_no_compiler_falls_back_with_one_warning(cache, monkeypatch):
         library.library()
 
 
+def test_an_environment_without_a_home(monkeypatch):
+    for name in ("TF_PAI_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def no_home(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(pathlib.Path, "expanduser", no_home)
+    assert build.cache_folder().parts[-2:] == (f"tf_pai-{os.getuid()}", "kernels")
+
+
+def test_a_compiler_that_is_named_badly(monkeypatch):
+    monkeypatch.setenv("CXX", "g++ 'never closed")
+    assert build.find_compiler() is None
+
+
+def test_a_compiler_that_says_what_is_no_text(cache, compiler):
+    compiler("printf 'error: \\377'; exit 3")
+    with pytest.warns(RuntimeWarning, match=r"failed \(3\): error: \ufffd"):
+        assert not library.available()
+
+
 def test_no_compiler_but_a_library_that_was_built_before(cache, compiler, monkeypatch):
     compiler()
     library_file = build.build()

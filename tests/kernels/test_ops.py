@@ -31,6 +31,16 @@ def floats(rng, *shape):
     return rng.normal(size=shape).astype(np.float32)
 
 
+@pytest.mark.parametrize("batch", [1, 7, 60])  # of the three instruction sets
+def test_the_fused_relu_keeps_what_is_no_number(batch):
+    """A training that diverged has to be seen, by TerminateOnNaN too."""
+    structure, conv = from_mask(np.ones((2, 2), bool)), from_mask(np.ones((1, 3, 2, 2), bool))
+    x = np.tile(np.array([[np.nan, 1.0]], "f4"), (batch, 1))
+    assert np.isnan(sparse_matmul(x, [-1.0] * 4, structure, relu=True)).all()
+    assert np.isnan(sparse_conv2d(x[:, None, None], [-1.0] * 12, conv, relu=True)).all()
+    assert not np.any(sparse_matmul(np.ones_like(x), [-1.0] * 4, structure, relu=True))
+
+
 @few
 @given(
     batch=st.sampled_from([1, 2, 7, 60, 128, 131]),

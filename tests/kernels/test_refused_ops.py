@@ -86,6 +86,33 @@ def test_wrong_arguments_are_refused():
         sparse_conv2d(tf.ones([1, 5, 5, 3]), tf.ones([36]), conv)
 
 
+def test_a_width_that_only_shows_when_it_runs_is_refused():
+    structure, conv = from_mask(np.ones((3, 2), bool)), from_mask(np.ones((3, 3, 2, 2), bool))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None])])
+    def matmul(x):
+        return sparse_matmul(x, tf.ones([6]), structure)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None])])
+    def conv2d(x):
+        return sparse_conv2d(x, tf.ones([36]), conv)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="x must have the kernel's 3 rows as its inputs, not 7"):
+        matmul(tf.ones([2, 7]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="x must have the kernel's 18 rows as its inputs, not 45"):
+        conv2d(tf.ones([1, 4, 4, 5]))
+    assert matmul(tf.ones([2, 3])).shape == (2, 2) and conv2d(tf.ones([1, 4, 4, 2])).shape == (1, 4, 4, 2)
+
+
+def test_gradients_in_forward_mode_are_refused():
+    structure, values = from_mask(np.ones((3, 2), bool)), tf.ones([6])
+    with (
+        pytest.raises(NotImplementedError, match="none in forward mode"),
+        tf.autodiff.ForwardAccumulator(values, tf.ones([6])) as forward,
+    ):
+        forward.jvp(sparse_matmul(tf.ones([4, 3]), values, structure))
+
+
 def test_second_order_gradients_are_refused():
     structure = from_mask(np.ones((3, 2), bool))
     x, values = tf.ones([4, 3]), tf.ones([6])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tf_pai
 from tests.kernels.conftest import built  # noqa: F401
-from tf_pai.layers import SparseConv2D, SparseDense, SparseEinsumDense
+from tf_pai.layers import SparseConv2D, SparseDense, SparseEinsumDense, SparseMultiHeadAttention
 
 pytestmark = pytest.mark.usefixtures("built")
 
@@ -83,8 +83,80 @@ def test_initializers_see_the_fans_of_the_kept_weights():
     ones = SparseDense(3, density=0.5, kernel_initializer="ones")
     ones.build((None, 4))
     assert set(ones.kernel.numpy()) == {1.0}
-    with pytest.raises(ValueError, match="Received: kernel_initializer=Orthogonal"):
-        SparseDense(3, density=0.5, kernel_initializer="orthogonal").build((None, 4))
+
+
+def test_fans_are_those_of_keras():
+    """Those of an Einstein sum are the products of the axes that are summed over, and of the others."""
+    dense = keras.layers.EinsumDense("abc,cde->abde", (None, 40, 50), kernel_initializer="he_normal")
+    sparse = SparseEinsumDense("abc,cde->abde", (None, 40, 50), density=1.0, kernel_initializer="he_normal")
+    for layer in (dense, sparse):
+        layer.build((None, 3, 30))
+    assert sparse.kernel.numpy().std() == pytest.approx(dense.kernel.numpy().std(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        ("kernel_initializer", "orthogonal", "Orthogonal"),
+        ("kernel_initializer", keras.initializers.Constant(np.ones((4, 3))), "Constant"),
+        ("kernel_regularizer", keras.regularizers.OrthogonalRegularizer(), "OrthogonalRegularizer"),
+        ("kernel_constraint", "unit_norm", "UnitNorm"),
+    ],
+)
+def test_options_that_need_the_whole_matrix_are_refused(option, value, name):
+    with pytest.raises(ValueError, match=f"Received: {option}={name}, which needs the whole matrix"):
+        SparseDense(3, density=0.5, **{option: value})
+
+
+class Holder(keras.Model):
+    """Its layers are built by the first call, which may be traced."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv = SparseConv2D(4, 3, density=0.5, seed=0)
+        self.attention = SparseMultiHeadAttention(2, 4, densities={"query": 0.5})
+        self.flat = keras.layers.Flatten()
+        self.fc = SparseDense(3, density=0.5, seed=0)
+
+    def call(self, x):
+        x = keras.ops.reshape(self.conv(x), (-1, 9, 4))
+        return self.fc(self.flat(self.attention(x, x)))
+
+
+@pytest.mark.parametrize("first", ["fit", "call", "function"])
+def test_layers_that_a_trace_builds_have_their_structure(first):
+    x, y = np.ones((8, 5, 5, 2), "float32"), np.zeros(8, int)
+    model = Holder()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    if first == "function":
+        tf.function(model)(x)
+    elif first == "call":
+        model(x)
+    model.fit(x, y, batch_size=4, verbose=0)
+    assert tf_pai.verify(model) and tf_pai.sparsity(model) == pytest.approx(0.5, abs=0.2)
+    assert model.fc.nnz == np.count_nonzero(model.fc.as_bool()) > 0
+    assert list(tf_pai.get_masks(model))[::2] == ["conv/kernel", "fc/kernel"]  # not "sparse_dense_8/kernel"
+
+
+def test_biases_that_have_the_size_of_the_outputs_by_chance():
+    """[4, 3, 1] for outputs [12]: one for each place in the sequence, not for each output."""
+    layer = SparseEinsumDense("abc,cde->abde", (4, 3, 4), density=0.5, bias_axes="bd", seed=0)
+    x = np.random.default_rng(0).standard_normal((2, 4, 5)).astype("float32")
+    layer.build(x.shape)
+    layer.bias.assign(np.arange(12.0).reshape(4, 3, 1))
+    np.testing.assert_allclose(layer(x), layer.to_dense()(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_other_types_of_weights_compute_without_the_kernels(dtype):
+    layer = SparseDense(4, density=0.5, dtype=dtype)
+    y = layer(np.ones((2, 8), "float32"))
+    assert y.dtype == dtype and layer.kernel.dtype == dtype
+
+
+def test_sparse_inputs_are_taken():
+    layer = SparseDense(4, density=0.5, seed=0)
+    np.testing.assert_array_equal(layer(tf.sparse.from_dense(np.eye(3, dtype="float32"))), layer(np.eye(3, dtype="f4")))
 
 
 @pytest.mark.parametrize(
@@ -110,8 +182,16 @@ def test_wrong_layers():
     layer.build((None, 4))
     with pytest.raises(ValueError, match="Received: enable_lora on sparse"):
         layer.enable_lora(2)
-    with pytest.raises(ValueError, match="Received: quantize on sparse"):
+    with pytest.raises(NotImplementedError, match="Received: quantize on sparse"):
         layer.quantize("int8")
+
+
+def test_quantizing_a_model_leaves_sparse_layers_and_says_so():
+    model, layer = small_model()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), layer, keras.layers.Dense(2)])
+    with pytest.warns(UserWarning, match="Received: quantize on sparse"):
+        model.quantize("int8")
+    assert [getattr(part, "quantization_mode", None) for part in model.layers] == ["int8", None, "int8"]
 
 
 def small_model():

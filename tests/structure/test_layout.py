@@ -12,7 +12,7 @@ LEVELS = [
     ["registry", "files", "digests", "steps", "topk"],
     ["kernels", "networks", "datasets"],
     ["layers"],
-    ["masks", "records"],
+    ["masks", "mask_files", "records"],
     ["structures", "distributions", "criteria", "schedules"],
     ["analysis", "reporting", "export"],
     ["training", "compute"],
@@ -29,6 +29,7 @@ MAY_SHARE = {
     ("reporting", "analysis"),
     ("export", "analysis"),
     ("masks", "records"),
+    ("mask_files", "masks"),
     ("export", "reporting"),
 }
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}

@@ -96,6 +96,8 @@ def test_masks_of_every_level_are_known_and_nested():
         assert sum(int(m.sum()) for m in wider.values()) / 72 == ticket.history[level]["density"]
     with pytest.raises(ValueError, match=r"its own levels, 0 to 3. Received: level=4"):
         ticket.masks_at(4)
+    with pytest.raises(ValueError, match=r"its own levels, 0 to 3. Received: level='1'"):
+        ticket.masks_at("1")
 
 
 def test_the_users_model_is_left_alone():

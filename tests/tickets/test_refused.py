@@ -117,6 +117,11 @@ def test_a_layer_without_channels_is_named():
         find(0.9, method="early_bird", options={"every": "1it", "window": 2, "distance": 1.0})
 
 
+def test_tasks_are_a_list():
+    with pytest.raises(ValueError, match=r"tasks is a list of arrays \(x, y\). Received: tasks=5"):
+        find(0.5, method="lifelong", options={"tasks": 5})
+
+
 def test_fewer_levels_than_tasks():
     with pytest.raises(ValueError, match="Received: 1 levels for 2 tasks"):
         find(0.5, method="lifelong", rounds=1, options={"tasks": [other_data()], "direction": "top_down"})

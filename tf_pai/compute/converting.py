@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from tf_pai import kernels
-from tf_pai.compute.carrying import carry_optimizer
 from tf_pai.compute.qualifying import fused_form, sparse_form, why_not
 from tf_pai.compute.timing import step_ratio
 from tf_pai.layers import (
@@ -24,6 +23,8 @@ from tf_pai.layers import (
     sparse_layers,
     weights_of,
 )
+from tf_pai.layers.carrying import TrainingState
+from tf_pai.layers.wrapping import refuse_inner_sparse_layers
 from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
 
@@ -81,20 +82,17 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
             f"to_sparse takes layers that train their weights. Received: {model.name!r}, whose weights select_subnet "
             "froze. Call tf_pai.to_sparse(tf_pai.set_masks(tf_pai.strip(model), tf_pai.get_masks(model)))."
         )
-    if not kernels.available():
-        return model
     choices = {id(layer): Choice.of(layer, compute) for layer in prunable_layers(model).values()}
     rows = [choices[id(layer)].row(path) for path, layer in prunable_layers(model).items()]
-
-    some_are_sparse = bool(sparse_layers(model)) or any(choice.is_sparse for choice in choices.values())
 
     def form(layer: Any) -> keras.Layer | None:
         choice = choices.get(id(layer))
         if choice is None:
-            return fused_form(layer) if some_are_sparse else None
+            return fused_form(layer)
         return sparse_form(layer) if choice.is_sparse else None
 
-    converted = _converted(model, form)
+    some_are_sparse = bool(sparse_layers(model)) or any(choice.is_sparse for choice in choices.values())
+    converted = _converted(model, form) if some_are_sparse else model
     remember_compute(converted, rows)
     return converted
 
@@ -116,7 +114,7 @@ class Choice:
     @classmethod
     def of(cls, layer: PrunableLayer, compute: str) -> Choice:
         """Returns the choice for a layer: sparse where it can be, and with "auto" where that is faster."""
-        why = why_not(layer)
+        why = why_not(layer) if kernels.available() else "there are no native kernels here"
         if why is not None or compute == "sparse":
             return cls(why is None, None, why)
         ratio = step_ratio(layer)
@@ -135,6 +133,9 @@ def to_dense(model: keras.Model) -> keras.Model:
         model: a model with sparse layers. A Sequential or functional one is rebuilt, and left untouched; in a
             subclassed one, layers are replaced in place, and it is returned itself.
 
+    Raises:
+        ValueError: a layer that is none of the model's own, but held by one of them, is sparse.
+
     Example:
         >>> import keras, tf_pai
         >>> layer = tf_pai.layers.SparseDense(4, density=0.25, name="fc")
@@ -142,6 +143,7 @@ def to_dense(model: keras.Model) -> keras.Model:
         >>> model.get_layer("fc").kernel.shape, tf_pai.sparsity(model)
         (TensorShape([8, 4]), 0.75)
     """
+    refuse_inner_sparse_layers(model)
     return _converted(model, _masked_form)
 
 
@@ -160,7 +162,7 @@ def _masked_form(layer: Any) -> keras.Layer | None:
 
 def _converted(model: keras.Model, form: Callable[[Any], keras.Layer | None]) -> keras.Model:
     """The model with `form(layer)` in place of each layer for which that is one."""
-    changed = []
+    changed, state = [], TrainingState.of(model)
 
     def change(layer: Any, copy: Any) -> Any:
         new = form(layer)
@@ -170,10 +172,8 @@ def _converted(model: keras.Model, form: Callable[[Any], keras.Layer | None]) ->
         return new
 
     converted = replace_layers(model, change)
-    if not changed:
-        return converted
-    if converted is not model:
-        carry_optimizer(model, converted)
+    if changed:
+        state.carry_to(converted)
     record = record_of(model)
     if record is not None:
         remember(converted, record)

@@ -16,14 +16,13 @@ from tf_pai.layers import (
     SparseKernel,
     SparseMultiHeadAttention,
 )
-from tf_pai.layers.positions import NEED_THE_MATRIX
+from tf_pai.layers.options import whole_kernel_option
 from tf_pai.layers.sparse_attention import projections
 from tf_pai.layers.sparse_layers import is_matrix_product, plain_convolution
 
 _SPARSE: tuple[type[SparseKernel], ...] = (SparseDense, SparseConv2D, SparseEinsumDense)
 FORMS = {form.stands_for: form for form in _SPARSE}
 Attention = keras.layers.MultiHeadAttention
-_BY_WEIGHT = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)  # sums over single weights
 
 
 def why_not(layer: Any) -> str | None:
@@ -58,12 +57,9 @@ def _why_not_kernel(inner: Any, mask: keras.Variable) -> str | None:
         return "it has groups, dilation or channels first"
     if isinstance(inner, keras.layers.EinsumDense) and not is_matrix_product(inner.equation):
         return "its equation is no matrix product"
-    if inner.kernel_regularizer is not None and type(inner.kernel_regularizer) not in _BY_WEIGHT:
-        return "its regularizer may need the whole kernel"
-    if inner.kernel_constraint is not None and type(inner.kernel_constraint) is not keras.constraints.NonNeg:
-        return "its constraint needs the whole kernel"
-    if isinstance(inner.kernel_initializer, NEED_THE_MATRIX):  # a clone of the sparse layer could not be initialized
-        return "its initializer needs the whole kernel"
+    option = whole_kernel_option(inner)
+    if option is not None:
+        return f"its {option} needs the whole kernel"
     if inner._kernel.dtype != "float32":
         return f"its weights are {inner._kernel.dtype}"
     if not np.any(mask.numpy()):

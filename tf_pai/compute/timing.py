@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -14,8 +16,10 @@ import tensorflow as tf
 
 from tf_pai.compute.qualifying import sparse_form
 from tf_pai.layers import PrunableLayer
+from tf_pai.layers.copying import copy_layer
 
 BATCH, SIDE = 128, 16  # stand for a batch size, and a length, that the layer does not know
+FLOATS = 1 << 25  # inputs and outputs of a batch have at most so many numbers each
 SECONDS, ROUNDS = 0.5, 15  # a form is timed in at most this many rounds, in about this time
 _known: dict[str, float] = {}
 
@@ -35,16 +39,26 @@ def step_ratio(layer: PrunableLayer) -> float:
     kept = [int(np.count_nonzero(mask.numpy())) for _, mask in layer.pairs.values()]
     key = json.dumps([type(layer.layer).__name__, config, shapes, kept], default=str)
     if key not in _known:
-        dense = type(layer.layer).from_config(layer.layer.get_config())
-        dense.build_from_config(layer.layer.get_build_config())
-        _known[key] = _ratio(_step(sparse_form(layer), shapes), _step(dense, shapes))
+        state = random.getstate()  # new layers draw seeds: a run does not depend on what was timed before
+        try:
+            dense = copy_layer(layer.layer)
+            dense.build_from_config(layer.layer.get_build_config())
+            _known[key] = _ratio(_step(sparse_form(layer), shapes), _step(dense, shapes))
+        finally:
+            random.setstate(state)
     return _known[key]
 
 
 def _input_shapes(layer: PrunableLayer) -> list[tuple[int, ...]]:
+    """Shapes to time with: fewer examples of big ones."""
     config = layer.layer.get_build_config()
     shapes = config["shapes_dict"].values() if "shapes_dict" in config else [config["input_shape"]]
-    return [(BATCH, *(SIDE if length is None else int(length) for length in shape[1:])) for shape in shapes]
+    side = max((SIDE, *getattr(layer.layer, "kernel_size", ())))  # no smaller than the window
+    known = [(1, *(side if length is None else int(length) for length in shape[1:])) for shape in shapes]
+    outputs = layer.layer.compute_output_shape(*known)
+    largest = max(math.prod(shape) for shape in (*known, outputs))
+    batch = min(BATCH, max(1, FLOATS // largest))
+    return [(batch, *shape[1:]) for shape in known]
 
 
 def _step(layer: keras.Layer, shapes: list[tuple[int, ...]]) -> Callable[[], Any]:

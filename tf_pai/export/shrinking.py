@@ -19,8 +19,9 @@ from tf_pai.export.constants import (
 )
 from tf_pai.export.cutting import cut, cut_heads, heads_of
 from tf_pai.layers import strip
+from tf_pai.layers.copying import copy_layer
 from tf_pai.layers.paths import is_graph
-from tf_pai.layers.rebuilding import assign_all, compile_like, copy_layer
+from tf_pai.layers.rebuilding import assign_all, compile_like
 from tf_pai.records import record_of, remember
 
 _JOINED = "they are added to channels that stay"

@@ -52,9 +52,14 @@ class Compiler:
 def find_compiler() -> Compiler | None:
     """Returns the compiler that `CXX` names, else the first of c++, g++ and clang++ that runs, else None."""
     named = os.environ.get("CXX")
-    for candidate in [shlex.split(named)] if named else [["c++"], ["g++"], ["clang++"]]:
+    try:
+        candidates = [shlex.split(named)] if named else [["c++"], ["g++"], ["clang++"]]
+    except ValueError:  # a quotation without its end
+        return None
+    for candidate in candidates:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            answer = subprocess.run([*candidate, "--version"], capture_output=True, text=True, check=True, timeout=60)
+            command = [*candidate, "--version"]
+            answer = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True, timeout=60)
             return Compiler(tuple(candidate), answer.stdout.partition("\n")[0])
     return None
 
@@ -64,7 +69,11 @@ def cache_folder() -> pathlib.Path:
     named = os.environ.get("TF_PAI_CACHE")
     if named:
         return pathlib.Path(named)
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tf_pai" / "kernels"
+    try:
+        base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:  # a user without a home, as in containers
+        return pathlib.Path(tempfile.gettempdir()) / f"tf_pai-{os.getuid()}" / "kernels"
+    return base / "tf_pai" / "kernels"
 
 
 def tensorflow_version() -> str:
@@ -176,7 +185,11 @@ def _run(commands: list[list[str]]) -> None:
         while waiting or running:
             while waiting and len(running) < (os.cpu_count() or 1):
                 command = waiting.pop(0)
-                running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+                running.append(
+                    subprocess.Popen(
+                        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+                    )
+                )
             process = running[0]
             said, _ = process.communicate()
             running.pop(0)

@@ -96,6 +96,8 @@ class SparseConvOp : public OpKernel {
     OP_REQUIRES_OK(
         context,
         attributes_.Shape(x, (col_ptr.NumElements() - 1) / panels_, &shape));
+    OP_REQUIRES_OK(context,
+                   CheckRows(context->input(6), shape.matrix_rows()));
     Tensor* y;
     OP_REQUIRES_OK(context,
                    context->allocate_output(

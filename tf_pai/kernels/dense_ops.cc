@@ -43,6 +43,7 @@ class SparseMatmulOp : public OpKernel {
     OP_REQUIRES_OK(context,
                    CheckCsc(values, bias, col_ptr, row_idx, perm, panels_));
     const int64_t inputs = x.dim_size(x.dims() - 1);
+    OP_REQUIRES_OK(context, CheckRows(context->input(6), inputs));
     const int64_t outputs = (col_ptr.NumElements() - 1) / panels_;
     TensorShape shape = x.shape();
     shape.set_dim(x.dims() - 1, outputs);
@@ -135,7 +136,7 @@ REGISTER_OP("TfPaiSparseMatmul")
     .Input("col_ptr: int32")
     .Input("row_idx: Tindex")
     .Input("perm: int32")
-    .Input("row_ptr: int32")   // not read: for the gradient
+    .Input("row_ptr: int32")   // its length is read; else for the gradient
     .Input("col_idx: Tindex")  // not read: for the gradient
     .Attr("Tindex: {uint16, int32}")
     .Attr("relu: bool = false")

@@ -42,7 +42,7 @@ def _conv_gradient(op: Any, dy: tf.Tensor) -> list[tf.Tensor | None]:
 @tf.RegisterGradient("TfPaiSparseConv2DGrad")
 def _no_second_order(op: Any, *_: Any) -> None:
     raise NotImplementedError(
-        "The sparse kernels have no second-order gradient. Compute it on the dense weights: "
+        "The sparse kernels have no second-order gradient, and none in forward mode. Compute it on the dense weights: "
         "score before the model is converted, or convert it back with to_dense."
     )
 

@@ -104,6 +104,16 @@ inline Status CheckCsc(const Tensor& values, const Tensor& bias,
   return OkStatus();
 }
 
+// What the forward pass, which reads the columns, does not see otherwise.
+inline Status CheckRows(const Tensor& row_ptr, int64_t rows) {
+  if (row_ptr.NumElements() != rows + 1) {
+    return errors::InvalidArgument("x must have the kernel's ",
+                                   row_ptr.NumElements() - 1,
+                                   " rows as its inputs, not ", rows);
+  }
+  return OkStatus();
+}
+
 inline Status Checked(const std::string& problem) {
   if (problem.empty()) return OkStatus();
   return errors::InvalidArgument("The sparse structure is not valid: ", problem,

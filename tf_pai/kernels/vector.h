@@ -58,7 +58,8 @@ static TF_PAI_INLINE void StoreUpTo(float* p, Vec v, int n) {
   }
 }
 
-static TF_PAI_INLINE Vec Relu(Vec v) { return v > 0 ? v : Vec{}; }
+// NaN stays NaN: training that diverges has to be seen.
+static TF_PAI_INLINE Vec Relu(Vec v) { return v < 0 ? Vec{} : v; }
 static TF_PAI_INLINE Vec WherePositive(Vec condition, Vec v) {
   return condition > 0 ? v : Vec{};
 }

@@ -46,13 +46,18 @@ def participating(model: keras.Model, include: Any = None, exclude: Any = None) 
         raise ValueError(
             "Pruning needs prunable weights: trainable float variables of rank 2 or more. Received: "
             f"{type(model).__name__} {model.name!r} with none{' after include and exclude' if weights else ''}. "
-            + (
-                "select_subnet froze them: tf_pai.strip it."
-                if is_selected(model)
-                else "Is the model built, and trainable?"
-            )
+            f"{_hint(model)}"
         )
     return {path: weight for path, weight in weights.items() if path in chosen}
+
+
+def _hint(model: keras.Model) -> str:
+    """What to do with a model that has nothing to prune."""
+    if is_selected(model):
+        return "select_subnet froze them: tf_pai.strip it."
+    if any(hasattr(layer, "structure_variables") for _, layer in walk(model)):
+        return "Its layers are sparse already: call tf_pai.to_dense first, or place their weights by tf_pai.set_masks."
+    return "Is the model built, and trainable?"
 
 
 def _of_replaceable_layers(model: keras.Model, weights: dict[str, PrunableWeight]) -> dict[str, PrunableWeight]:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_pai import kernels
+from tf_pai.layers.copying import in_form
 from tf_pai.layers.prunable import PACKAGE
 
 
@@ -51,15 +52,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     @classmethod
     def from_dense(cls, layer: keras.layers.BatchNormalization) -> FusedBatchNormalization:
         """Returns the fused form of a built layer, with its weights."""
-        return _in_form(layer, cls)
+        return _with_weights(layer, cls)
 
     def to_dense(self) -> keras.layers.BatchNormalization:
         """Returns Keras' own layer with the same weights."""
-        return _in_form(self, self.stands_for)
+        return _with_weights(self, self.stands_for)
 
 
-def _in_form(layer: keras.layers.BatchNormalization, form: Any) -> Any:
-    new = form.from_config(layer.get_config())
+def _with_weights(layer: keras.layers.BatchNormalization, form: Any) -> Any:
+    new = in_form(layer, form)
     if layer.built:
         new.build_from_config(layer.get_build_config())
         for source, target in zip(layer.variables, new.variables, strict=True):

@@ -126,6 +126,20 @@ def projection_suffices(optimizer: Any) -> bool:
     return not (optimizer.clipnorm or optimizer.global_clipnorm) and in_train_step_of_keras()
 
 
+def training_optimizers(called: Any) -> list[Any]:
+    """Returns the optimizers that do the work for a model that is called, and for models whose methods call it.
+
+    Args:
+        called: the outermost layer that is called; a step of the user's own may call another than its model.
+    """
+    models, frame = [called], inspect.currentframe()
+    while frame is not None:
+        models.append(frame.f_locals.get("self"))
+        frame = frame.f_back
+    used = [getattr(model, "optimizer", None) for model in models if isinstance(model, keras.Model)]
+    return list({id(leaf): leaf for optimizer in used for leaf in optimizers_of(optimizer)}.values())
+
+
 def in_train_step_of_keras() -> bool:
     """Tells whether `Model.train_step` of Keras calls: a user's own step may do anything with gradients and weights.
 

@@ -50,8 +50,8 @@ def unwrapped(layer: Any) -> Any:
 
 
 def _is_auto_named(layer: keras.Layer) -> bool:
-    kind = getattr(layer, "stands_for", type(layer))  # a sparse layer is called what its plain form was called
-    return re.fullmatch(rf"{to_snake_case(kind.__name__)}(_\d+)?", layer.name) is not None
+    kinds = (type(layer), getattr(layer, "stands_for", type(layer)))  # a sparse layer may be called as its plain form
+    return any(re.fullmatch(rf"{to_snake_case(kind.__name__)}(_\d+)?", layer.name) for kind in kinds)
 
 
 def attribute_paths(layer: keras.Layer) -> dict[int, str]:

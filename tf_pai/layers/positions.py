@@ -8,8 +8,6 @@ import keras
 import numpy as np
 
 SPREADS = ("uniform", "fan_in")
-# What these draw for one weight depends on the others.
-NEED_THE_MATRIX = (keras.initializers.Orthogonal, keras.initializers.Identity, keras.initializers.STFT)
 
 
 def draw_positions(rows: int, cols: int, density: float, spread: str, seed: int | None = None) -> np.ndarray:
@@ -46,7 +44,7 @@ def _distinct(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
     return np.delete(found, rng.permutation(found.size)[: found.size - count])
 
 
-def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float, nnz: int, layer: str) -> Any:
+def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float, nnz: int) -> Any:
     """Returns an initializer of the vector of kept values that acts as `initializer` does on a dense kernel.
 
     One that scales by fans scales by the mean number of kept weights of an input or output.
@@ -56,18 +54,8 @@ def initializer_of_kept(initializer: Any, fans: tuple[int, int], density: float,
         fans: inputs of a unit and outputs of an input, of the dense kernel.
         density: fraction of these that is kept.
         nnz: number of kept weights.
-        layer: the layer's class, for the message.
-
-    Raises:
-        ValueError: an initializer of whole matrices.
     """
     initializer = keras.initializers.get(initializer)
-    if isinstance(initializer, NEED_THE_MATRIX):
-        name = type(initializer).__name__
-        raise ValueError(
-            f"{layer} initializes its kept weights only. Received: kernel_initializer={name}, which needs the whole "
-            'matrix. Choose one of single weights, such as "he_normal".'
-        )
     if not isinstance(initializer, keras.initializers.VarianceScaling) or not nnz:
         return initializer
     inputs, outputs = fans

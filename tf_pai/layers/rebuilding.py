@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
-from types import FunctionType
 from typing import Any
 
 import keras
-from keras.src.saving.serialization_lib import SafeModeScope
 
 from tf_pai.layers.choosing import uncopied
+from tf_pai.layers.copying import copy_layer
 from tf_pai.layers.optimizers import copy_optimizer, keep_exclusions
-from tf_pai.layers.paths import has_config, is_graph, unwrapped, walk
+from tf_pai.layers.paths import is_graph, unwrapped, walk
 
 Copy = Callable[[Any], Any]
-
-
-def copy_layer(layer: Any, changes: dict[str, Any] | None = None) -> Any:
-    """Returns a layer (or graph operation) of the same configuration but for `changes`, with weights of its own.
-
-    A layer of a class that has no configuration cannot be made again: it is returned itself.
-    """
-    if isinstance(layer, keras.layers.Lambda):
-        return _copy_lambda(layer)
-    if not has_config(layer):
-        return layer
-    config, functions = {**layer.get_config(), **(changes or {})}, _functions(layer)
-    with SafeModeScope(False):  # functions come from the user's own layer, not from a file
-        if functions:
-            with contextlib.suppress(Exception):  # a class of the user's may take them as Keras writes them down only
-                return type(layer).from_config({**config, **functions})
-        return type(layer).from_config(config)
-
-
-def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """From its configuration its function would come back as bytes of code, without the globals that it uses."""
-    base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
-    return type(layer)(layer.function, layer._output_shape, layer.mask, layer.arguments, **base)
-
-
-def _functions(layer: Any) -> dict[str, FunctionType]:
-    """The functions in a layer's configuration, which Keras writes down by a name that it may not find again."""
-    written = {
-        name: getattr(layer, name, None) for name, value in layer.get_config().items() if isinstance(value, dict)
-    }
-    return {name: value for name, value in written.items() if isinstance(value, FunctionType)}
 
 
 def assign_all(layer: keras.Layer, values: Iterable[Any]) -> None:
@@ -144,13 +111,16 @@ def _trained(model: keras.Model) -> list[tuple[str, tuple]]:
     return [(variable.name, tuple(variable.shape)) for variable in model.trainable_variables]
 
 
+def _names(model: keras.Model) -> list[str]:
+    return [variable.name for variable in model.trainable_variables]
+
+
 def compile_like(old: keras.Model, new: keras.Model) -> None:
     """Compiles `new` as `old` was, if it was, with an optimizer and metrics of its own, the optimizer at step 0."""
     if old.compiled:
         config = {name: value for name, value in old._compile_config.config.items() if name != "optimizer"}
         config = keras.tree.map_structure(_copy_object, config)
         new.compile(**{**config, "optimizer": copy_optimizer(old.optimizer)})
-        if _trained(old) == _trained(new):
-            keep_exclusions(
-                old.optimizer, new.optimizer, zip(old.trainable_variables, new.trainable_variables, strict=True)
-            )
+        pairs = list(zip(old.trainable_variables, new.trainable_variables, strict=False))
+        if _names(old) == _names(new):  # a weight may have another shape: its kept values, or fewer channels
+            keep_exclusions(old.optimizer, new.optimizer, pairs)

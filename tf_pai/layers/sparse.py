@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,24 +13,25 @@ from keras.src.backend.common.variables import AutocastScope
 
 from tf_pai import kernels
 from tf_pai.kernels import SparseStructure
+from tf_pai.layers.forms import OWN_OPTIONS, Convertible
 from tf_pai.layers.movable import MovableKernel
-from tf_pai.layers.optimizers import optimizers_of
+from tf_pai.layers.optimizers import training_optimizers
+from tf_pai.layers.options import refuse_whole_kernel_options
 from tf_pai.layers.positions import SPREADS, carried_over, checked_positions, draw_positions, initializer_of_kept
 from tf_pai.layers.structured import StructuredMasks
 from tf_pai.registry import nearest
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(SparseStructure)[1:])
-OWN_OPTIONS = ("density", "distribution", "seed")
 NEEDS_MATRIX = (keras.optimizers.Adafactor, keras.optimizers.Muon)  # their rules read rows and columns of the weight
 
 
-class SparseKernel(MovableKernel, StructuredMasks):
+class SparseKernel(MovableKernel, Convertible, StructuredMasks):
     """Mixed into a Keras layer with a kernel, makes `kernel` a vector of the kept values, in row-major order.
 
     These are all that is trained of the kernel: gradients and optimizer slots have one entry for each. Where they are
     is held in non-trainable weights, which are saved with the model. Native kernels compute in float32, whatever the
-    type of the activations; where they are not available, or in float64, the layer computes with a dense kernel that
-    is made anew in each call.
+    type of the activations; where they are not available, or the weights are of another type, the layer computes with
+    a dense kernel that is made anew in each call.
 
     Attributes:
         stands_for: the Keras layer that it is a sparse form of.
@@ -49,6 +51,7 @@ class SparseKernel(MovableKernel, StructuredMasks):
                 f"{name} draws its kept weights by one of {', '.join(map(repr, SPREADS))}. Received: "
                 f"distribution={distribution!r}.{nearest(str(distribution), list(SPREADS))}"
             )
+        refuse_whole_kernel_options(self)
         self.density, self.distribution, self.seed = float(density), distribution, seed
         self.supports_jit = False
         self.__dict__["_positions"] = None  # flat positions that `build` takes in place of random ones
@@ -73,16 +76,15 @@ class SparseKernel(MovableKernel, StructuredMasks):
                 shape=array.shape,
                 dtype=str(array.dtype),
                 autocast=False,
-                initializer="zeros",
+                initializer=_returning(array),  # an assignment would be lost where a trace builds the layer
                 trainable=False,
                 aggregation="only_first_replica",
                 name=array_name,
             )
-            variable.assign(array)
             setattr(self, f"_{array_name}", variable)
-        fans = rows, cols * int(np.prod(getattr(self, "kernel_size", ())))
         density = structure.nnz / (rows * cols)
-        initializer = initializer_of_kept(initializer, fans, density, structure.nnz, type(self).__name__)
+        fans = rows, cols * int(np.prod(getattr(self, "kernel_size", ())))
+        initializer = initializer_of_kept(initializer, fans, density, structure.nnz)
         options = {**kwargs, "autocast": False, "shape": (structure.nnz,), "initializer": initializer}
         return super().add_weight(name="kernel", **options)
 
@@ -120,6 +122,16 @@ class SparseKernel(MovableKernel, StructuredMasks):
             ValueError: the structure's arrays do not belong together, or lead outside the kernel.
         """
         return checked_positions(self._row_ptr.numpy(), self._col_idx.numpy(), self.matrix_shape, self.nnz, self.path)
+
+    def check_structure(self) -> None:
+        """Raises ValueError where the structure's arrays, in both orders, do not belong together."""
+        expected = kernels.from_flat(self.positions(), self._structure_shape).arrays
+        for variable, (name, array) in zip(self.structure_variables, expected.items(), strict=True):
+            if not np.array_equal(variable.numpy(), array):
+                raise ValueError(
+                    f"The arrays of {self.path} hold the same places. Received: another {name} than row_ptr and "
+                    "col_idx give. Load the model again, or set its masks."
+                )
 
     def as_bool(self) -> np.ndarray:
         """Returns the mask as booleans of the dense kernel's shape."""
@@ -161,7 +173,10 @@ class SparseKernel(MovableKernel, StructuredMasks):
     def call(self, inputs: Any) -> Any:
         """Computes the layer."""
         self._refuse_matrix_rules()
-        if "float64" in (self._kernel.dtype, self.compute_dtype) or not kernels.available():
+        if isinstance(inputs, tf.SparseTensor):
+            inputs = tf.sparse.to_dense(inputs)
+        is_float32 = self._kernel.dtype == "float32" and self.compute_dtype != "float64"
+        if not is_float32 or not kernels.available():
             return self._call_densely(inputs)
         arrays = (tf.convert_to_tensor(variable.value) for variable in self.structure_variables)
         structure = SparseStructure(self._structure_shape, *arrays)
@@ -195,7 +210,8 @@ class SparseKernel(MovableKernel, StructuredMasks):
 
     def _refuse_matrix_rules(self) -> None:
         context = self._get_call_context()
-        for optimizer in optimizers_of(getattr(context.entry_layer, "optimizer", None)) if context.training else ():
+        learns = context.training and self._kernel.trainable
+        for optimizer in training_optimizers(context.entry_layer) if learns else ():
             if isinstance(optimizer, NEEDS_MATRIX):
                 name = type(optimizer).__name__
                 raise ValueError(
@@ -211,8 +227,8 @@ class SparseKernel(MovableKernel, StructuredMasks):
         )
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Raises ValueError: the native kernels compute in float32."""
-        raise ValueError(
+        """Raises NotImplementedError, at which `Model.quantize` warns and goes on: the kernels compute in float32."""
+        raise NotImplementedError(
             f"Sparse layers compute in float32. Received: quantize on sparse {self.name!r}. Call it on "
             "tf_pai.strip(model)."
         )
@@ -251,51 +267,6 @@ class SparseKernel(MovableKernel, StructuredMasks):
         config = super().get_config()
         return {**config, **{name: getattr(self, name) for name in OWN_OPTIONS}}
 
-    # From dense to sparse and back.
 
-    @classmethod
-    def from_dense(cls, layer: keras.Layer, flat: np.ndarray) -> Any:
-        """Returns the sparse form of a built plain layer, with its weights.
-
-        Args:
-            layer: a layer of the class that this one stands for.
-            flat: row-major positions of the weights to keep.
-        """
-        size = int(np.prod(layer.kernel.shape, dtype=np.int64))
-        sparse = cls.from_config({**layer.get_config(), "density": flat.size / size})
-        sparse.__dict__["_positions"] = flat
-        sparse.build_from_config(layer.get_build_config())
-        sparse._kernel.assign(layer.kernel.numpy().reshape(-1)[np.sort(flat)])
-        _copy_rest(layer, sparse)
-        return sparse
-
-    def resized(self, flat: np.ndarray) -> Any:
-        """Returns a layer that keeps the weights at other positions, any number of them; those that stay, at value.
-
-        Args:
-            flat: rising row-major positions.
-        """
-        size = int(np.prod(self.kernel_shape, dtype=np.int64))
-        layer = type(self).from_config({**self.get_config(), "density": flat.size / size})
-        layer.__dict__["_positions"] = flat
-        layer.build_from_config(self.get_build_config())
-        layer._kernel.assign(carried_over(self._kernel.numpy(), self.positions(), flat))
-        _copy_rest(self, layer)
-        return layer
-
-    def to_dense(self) -> keras.Layer:
-        """Returns the plain layer with the same weights, zeros at pruned places."""
-        own = (*OWN_OPTIONS, "mask_structure")
-        config = {name: value for name, value in self.get_config().items() if name not in own}
-        layer = self.stands_for.from_config(config)
-        layer.build_from_config(self.get_build_config())
-        layer._kernel.assign(self.dense_value())
-        _copy_rest(self, layer)
-        return layer
-
-
-def _copy_rest(source: Any, target: Any) -> None:
-    target._kernel.trainable = source._kernel.trainable
-    if source.bias is not None:
-        target.bias.assign(source.bias)
-        target.bias.trainable = source.bias.trainable
+def _returning(array: np.ndarray) -> Callable[..., tf.Tensor]:
+    return lambda shape, dtype=None: tf.convert_to_tensor(array)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_pai.layers.copying import in_form
 from tf_pai.layers.prunable import PACKAGE
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_layers import SparseEinsumDense
@@ -51,7 +52,7 @@ class SparseMultiHeadAttention(StructuredMasks, keras.layers.MultiHeadAttention)
         super().build(query_shape, value_shape, key_shape)
         for name, density in self.densities.items():
             dense = projections(self)[name]
-            sparse = SparseEinsumDense.from_config({**dense.get_config(), "density": density})
+            sparse = in_form(dense, SparseEinsumDense, {"density": density})
             sparse.build_from_config(dense.get_build_config())
             _put(self, name, sparse)
 
@@ -69,7 +70,7 @@ class SparseMultiHeadAttention(StructuredMasks, keras.layers.MultiHeadAttention)
         """
         parts = projections(layer)
         densities = {name: kept.size / int(np.prod(parts[name].kernel.shape)) for name, kept in flat.items()}
-        new = cls.from_config({**layer.get_config(), "densities": densities})
+        new = in_form(layer, cls, {"densities": densities})
         return _filled(new, layer, lambda n, part: SparseEinsumDense.from_dense(part, flat[n]) if n in flat else None)
 
     def resized(self, flat: dict[str, np.ndarray]) -> Any:
@@ -81,14 +82,12 @@ class SparseMultiHeadAttention(StructuredMasks, keras.layers.MultiHeadAttention)
         sparse = {name: part for name, part in projections(self).items() if isinstance(part, SparseKernel)}
         made = {name: part.resized(flat.get(name, part.positions())) for name, part in sparse.items()}
         densities = {name: part.density for name, part in made.items()}
-        new = type(self).from_config({**self.get_config(), "densities": densities})
+        new = in_form(self, type(self), {"densities": densities})
         return _filled(new, self, lambda name, _: made.get(name))
 
     def to_dense(self) -> keras.layers.MultiHeadAttention:
         """Returns Keras' layer with the same weights, zeros at pruned places."""
-        own = ("densities", "mask_structure")
-        config = {name: value for name, value in self.get_config().items() if name not in own}
-        new = self.stands_for.from_config(config)
+        new = in_form(self, self.stands_for, without=("densities", "mask_structure"))
         return _filled(new, self, lambda _, part: part.to_dense() if isinstance(part, SparseKernel) else None)
 
 

@@ -176,7 +176,8 @@ class SparseEinsumDense(SparseKernel, keras.layers.EinsumDense):
         rows, cols = self.matrix_shape
         summed = _summed_axes(self.equation)
         leading = tf.shape(inputs)[: len(inputs.shape) - summed]
-        fused = None if bias is None or int(np.prod(bias.shape)) != cols else tf.reshape(bias, [cols])
+        is_per_output = bias is not None and tuple(bias.shape) == self.kernel_shape[summed:]
+        fused = tf.reshape(bias, [cols]) if is_per_output else None
         whole = bias is None or fused is not None
         inputs = tf.reshape(inputs, tf.concat([leading, [rows]], 0))
         outputs = kernels.sparse_matmul(inputs, values, structure, fused, relu and whole)

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from tf_pai.layers import prunable_weights, strip
+from tf_pai.layers.copying import copy_layer
 from tf_pai.layers.graph import output_layers
-from tf_pai.layers.paths import is_graph
+from tf_pai.layers.paths import has_config, is_graph
 from tf_pai.layers.rebuilding import compile_like
 from tf_pai.sanity.context import Context
 from tf_pai.sanity.controls import CHECKS, NEEDS
@@ -99,9 +100,7 @@ def _scaled(model: keras.Model, factor: float) -> keras.Model:
     last = {id(layer) for layer in output_layers(model)}
 
     def scaled(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config()
-        if id(layer) not in last:
-            config |= {name: max(1, round(config[name] * factor)) for name in _WIDTHS if name in config}
-        return type(layer).from_config(config)
+        config = {} if id(layer) in last or not has_config(layer) else layer.get_config()
+        return copy_layer(layer, {n: max(1, round(config[n] * factor)) for n in _WIDTHS if n in config})
 
     return keras.models.clone_model(model, clone_function=scaled)

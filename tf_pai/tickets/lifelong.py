@@ -63,8 +63,10 @@ class Lifelong:
                 f"direction is one of {', '.join(DIRECTIONS)}. Received: direction={direction!r}."
                 f"{nearest(direction, list(DIRECTIONS))}"
             )
-        tasks = [*required(search, "tasks", "the tasks that come before `data`"), search.bench.routine.data]
-        seen = sequence(tasks, search.options["memory"], search.seed)
+        earlier = required(search, "tasks", "the tasks that come before `data`")
+        if not isinstance(earlier, (list, tuple)):
+            raise ValueError(f"tasks is a list of arrays (x, y). Received: tasks={earlier!r}.")
+        seen = sequence([*earlier, search.bench.routine.data], search.options["memory"], search.seed)
         if direction == "top_down":
             levels = len(search.densities())
             if levels < len(seen):

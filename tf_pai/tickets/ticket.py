@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,7 @@ class Ticket:
         """
         if level == len(self.history):
             return self.masks
-        if self.scores is None or not 0 <= level < len(self.history):
+        if self.scores is None or not isinstance(level, numbers.Integral) or not 0 <= level < len(self.history):
             raise ValueError(
                 f"A ticket knows the masks of its own levels, 0 to {len(self.history)}. Received: level={level!r}."
             )

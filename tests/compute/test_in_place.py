@@ -1,0 +1,129 @@
+"""Models that are changed where they are, and what of a training goes on: slots, exclusions, own functions."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+
+import tf_pai
+from tests.compute.models import LOSS, data, difference, network, pruned, subclassed
+from tf_pai.compute import timing
+
+L = keras.layers
+
+
+def fit(model):
+    x, y = data()
+    model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    return model
+
+
+def test_a_subclassed_model_trains_on_in_another_form():
+    """Masked for three epochs, or masked, sparse, masked: the same weights, and the optimizer at the same step."""
+    masked, changing = pruned(subclassed()), pruned(subclassed())
+    for model in (masked, changing):
+        model.compile(keras.optimizers.Adam(1e-3), LOSS, metrics=["accuracy"])
+    for change in (lambda m: m, tf_pai.to_sparse, tf_pai.to_dense):
+        changing = fit(change(changing))
+        fit(masked)
+        assert int(changing.optimizer.iterations) == int(masked.optimizer.iterations)
+    assert difference(masked, changing) < 1e-5
+
+
+def test_a_subclassed_model_gets_more_weights_and_trains_on():
+    model = tf_pai.to_sparse(pruned(subclassed()))
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), LOSS)
+    fit(model)
+    before = model.conv.dense_value()
+    mask = tf_pai.get_masks(model)["conv/kernel"]
+    grown = mask.copy()
+    grown.flat[np.flatnonzero(~mask)[:5]] = True
+    assert tf_pai.set_masks(model, {"conv/kernel": grown}) is model
+    np.testing.assert_array_equal(model.conv.dense_value(), before)
+    assert model.conv.nnz == mask.sum() + 5 and int(model.optimizer.iterations) == 4
+    fit(model)
+    assert int(model.optimizer.iterations) == 8 and tf_pai.verify(model)
+
+
+@pytest.mark.parametrize("kind", [network, subclassed])
+def test_what_is_excluded_from_weight_decay_stays_so(kind):
+    model = pruned(kind())
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, LOSS)
+    fit(model)
+    for change in (tf_pai.to_sparse, tf_pai.to_dense):
+        model = change(model)
+        decays = {w.name: model.optimizer._use_weight_decay(w) for w in model.trainable_variables}
+        assert decays == {"kernel": True, "bias": False}
+
+
+def squared(x):
+    return x * x
+
+
+def test_functions_of_ones_own_stay():
+    layers = [
+        L.Conv2D(4, 3, activation=lambda x: x + 1, activity_regularizer=lambda x: keras.ops.sum(x), name="conv"),
+        L.Flatten(),
+        L.Dense(3, activation=squared, name="fc"),
+    ]
+    masked = pruned(keras.Sequential([keras.Input((8, 8, 2)), *layers]))
+    x, _ = data(4)
+    sparse = tf_pai.to_sparse(masked)
+    assert [type(layer).__name__ for layer in sparse.layers] == ["SparseConv2D", "Flatten", "SparseDense"]
+    larger = tf_pai.set_masks(sparse, {"fc/kernel": np.ones((144, 3))})
+    assert larger.get_layer("fc").nnz == 432
+    for model in (sparse, larger, tf_pai.to_dense(sparse), tf_pai.strip(sparse)):
+        np.testing.assert_allclose(model(x), masked(x), atol=1e-4)
+
+
+def test_a_sparse_layer_that_another_one_holds_is_named():
+    inner = tf_pai.layers.SparseDense(3, density=0.5, name="inner")
+    model = keras.Sequential([keras.Input((4, 6)), L.TimeDistributed(inner, name="outer")])
+    changes = {
+        "strip": tf_pai.strip,
+        "to_dense": tf_pai.to_dense,
+        "set_masks": lambda m: tf_pai.set_masks(m, {next(iter(tf_pai.get_masks(m))): np.ones((6, 3))}),
+    }
+    for change in changes.values():
+        with pytest.raises(ValueError, match="Received: sparse 'outer/inner', which another layer holds"):
+            change(model)
+    assert tf_pai.verify(model)
+
+
+def test_sparse_layers_are_not_pruned_again():
+    layer = tf_pai.layers.SparseDense(3, density=0.5)
+    with pytest.raises(ValueError, match="Its layers are sparse already: call tf_pai.to_dense first"):
+        tf_pai.prune_at_init(keras.Sequential([keras.Input((6,)), layer]), "magnitude", 0.9)
+
+
+@pytest.mark.parametrize("name", ["_perm", "_row_idx", "_col_ptr"])
+def test_verify_sees_both_orders_of_a_structure(name):
+    layer = tf_pai.layers.SparseDense(6, density=0.5, seed=0, name="fc")
+    model = keras.Sequential([keras.Input((8,)), layer])
+    variable = getattr(layer, name)
+    variable.assign(variable.numpy()[::-1].copy())
+    with pytest.raises(ValueError, match=f"hold the same places. Received: another {name[1:]} than"):
+        tf_pai.verify(model)
+
+
+class TestTiming:
+    def test_does_not_touch_the_draws_of_a_run(self, monkeypatch):
+        monkeypatch.setattr(timing, "_known", {})
+        monkeypatch.setattr(timing, "_ratio", lambda *steps: 0.5)
+        layer = pruned().get_layer("fc")
+        states = []
+        for _ in range(2):
+            keras.utils.set_random_seed(0)
+            timing.step_ratio(layer)
+            states.append(random.random())
+        assert states[0] == states[1] == random.Random(0).random()
+
+    def test_shapes_fit_windows_and_memory(self):
+        wide = pruned(keras.Sequential([keras.Input((None, None, 2)), L.Conv2D(3, 17, name="conv")]))
+        assert timing._input_shapes(wide.layers[0]) == [(128, 17, 17, 2)]
+        big = pruned(keras.Sequential([keras.Input((224, 224, 64)), L.Conv2D(64, 3, padding="same", name="conv")]))
+        ((batch, *rest),) = timing._input_shapes(big.layers[0])
+        assert rest == [224, 224, 64] and batch == 2**25 // (224 * 224 * 64) == 10
