@@ -48,7 +48,9 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     dilation, channels first, a constraint or initializer that needs the whole matrix, a mask on the bias) stay as
     they are. Beside sparse layers, BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse
     convolution.
-    Without a C++ compiler nothing is converted, with one warning.
+    Optimizers whose rule reads rows and columns of a weight (Muon, Adafactor) are refused by name when a training step
+    of a model begins; a loop outside of any model is not checked. Without a C++ compiler nothing is converted, with one
+    warning.
 
     Args:
         model: a pruned model. A Sequential or functional one is rebuilt, and left untouched; in a subclassed one,
