@@ -31,6 +31,16 @@ def test_a_subclassed_model_trains_on_in_another_form():
     assert difference(masked, changing) < 1e-5
 
 
+def test_a_stripped_subclassed_model_trains_on():
+    masked, sparse = pruned(subclassed()), tf_pai.to_sparse(pruned(subclassed()))
+    for model in (masked, sparse):
+        model.compile("adam", LOSS)
+        optimizer = fit(model).optimizer
+        assert tf_pai.strip(model) is model and (model.optimizer is optimizer) == (model is masked)
+        fit(model)
+    assert not tf_pai.get_masks(sparse)
+
+
 def test_a_subclassed_model_gets_more_weights_and_trains_on():
     model = tf_pai.to_sparse(pruned(subclassed()))
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), LOSS)

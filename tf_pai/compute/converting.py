@@ -46,8 +46,8 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     Dense, Conv2D, EinsumDense and MultiHeadAttention layers whose kernels have masks are converted: a kernel becomes a
     vector of the kept values, and so do its optimizer slots. Layers that the native kernels do not compute (groups,
     dilation, channels first, a constraint or initializer that needs the whole matrix, a mask on the bias) stay as
-    they are. Beside sparse layers, BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse
-    convolution.
+    they are, and so does a whole Sequential or functional model that a subclassed one holds. Beside sparse layers,
+    BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse convolution.
     Optimizers whose rule reads rows and columns of a weight (Muon, Adafactor) are refused by name when a training step
     of a model begins; a loop outside of any model is not checked. Without a C++ compiler nothing is converted, with one
     warning.

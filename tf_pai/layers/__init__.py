@@ -9,7 +9,8 @@ from tf_pai.layers.prunable import PrunableLayer
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
 from tf_pai.layers.sparse_layers import SparseConv2D, SparseDense, SparseEinsumDense
-from tf_pai.layers.wrapping import prunable_layers, replace_layers, sparse_layers, strip, wrap_model
+from tf_pai.layers.stripping import strip
+from tf_pai.layers.wrapping import prunable_layers, replace_layers, sparse_layers, wrap_model
 
 __all__ = [
     "DenseMask",

@@ -48,6 +48,8 @@ class TrainingState:
         if self.optimizer is None or model.optimizer is None:
             return
         if model.optimizer is self.optimizer:
+            if [id(weight) for weight in self.weights] == [id(weight) for weight in model.trainable_variables]:
+                return
             self._give_another(model)
         if not self.optimizer.built:
             return
@@ -63,7 +65,8 @@ class TrainingState:
             keep_exclusions(self.optimizer, new, zip(self.weights, model.trainable_variables, strict=True))
         with DotNotTrackScope():
             model.optimizer = new
-        model._compile_config.config["optimizer"] = new
+        if model.compiled:
+            model._compile_config.config["optimizer"] = new
 
     def _slots(self, model: keras.Model) -> list[Any]:
         """Values for the variables of the model's optimizer; none where some do not correspond."""

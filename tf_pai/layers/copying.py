@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -10,6 +11,8 @@ import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from tf_pai.layers.paths import has_config, unwrapped
+
+Copy = Callable[[Any], Any]
 
 
 def copy_layer(layer: Any, changes: dict[str, Any] | None = None) -> Any:

@@ -8,11 +8,9 @@ from typing import Any
 import keras
 
 from tf_pai.layers.choosing import uncopied
-from tf_pai.layers.copying import copy_layer
+from tf_pai.layers.copying import Copy, copy_layer
 from tf_pai.layers.optimizers import copy_optimizer, keep_exclusions
 from tf_pai.layers.paths import is_graph, unwrapped, walk
-
-Copy = Callable[[Any], Any]
 
 
 def assign_all(layer: keras.Layer, values: Iterable[Any]) -> None:
