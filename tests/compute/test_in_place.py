@@ -31,6 +31,50 @@ def test_a_subclassed_model_trains_on_in_another_form():
     assert difference(masked, changing) < 1e-5
 
 
+@keras.saving.register_keras_serializable("tests")
+class WithBody(keras.Model):
+    """A Sequential inside, as many write their models."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.body = keras.Sequential([L.Conv2D(4, 3, use_bias=False), L.BatchNormalization(), L.ReLU(), L.Flatten()])
+        self.head = L.Dense(3)
+
+    def call(self, x, training=None):
+        return self.head(self.body(x, training=training))
+
+
+def with_body():
+    keras.utils.set_random_seed(5)
+    model = WithBody()
+    model(np.zeros((1, 8, 8, 2), "float32"))
+    return model
+
+
+def test_a_sequential_inside_a_subclassed_model_is_converted_too(tmp_path):
+    masked, changing = pruned(with_body()), pruned(with_body())
+    paths = list(tf_pai.get_masks(masked))
+    for model in (masked, changing):
+        model.compile(keras.optimizers.Adam(1e-3), LOSS)
+    fit(masked), fit(changing)
+    sparse = tf_pai.to_sparse(changing)
+    kinds = [type(layer).__name__ for layer in (*sparse.body.layers, sparse.head)]
+    assert kinds == ["SparseConv2D", "FusedBatchNormalization", "ReLU", "Flatten", "SparseDense"]
+    assert list(tf_pai.get_masks(sparse)) == paths and sparse is changing
+    fit(masked), fit(sparse)
+    sparse.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x, _ = data(4)
+    np.testing.assert_array_equal(loaded(x), sparse(x))
+    grown = {paths[0]: np.ones((3, 3, 2, 4))}
+    assert tf_pai.set_masks(loaded, grown) is loaded and loaded.body.layers[0].nnz == 72
+    back = tf_pai.to_dense(sparse)
+    assert list(tf_pai.get_masks(back)) == paths and tf_pai.verify(back)
+    fit(masked), fit(back), fit(loaded)
+    assert difference(masked, back) < 1e-4  # both are stripped
+    assert type(tf_pai.strip(loaded).body.layers[0]) is L.Conv2D and not tf_pai.get_masks(loaded)
+
+
 def test_a_stripped_subclassed_model_trains_on():
     masked, sparse = pruned(subclassed()), tf_pai.to_sparse(pruned(subclassed()))
     for model in (masked, sparse):

@@ -24,7 +24,9 @@ from tf_pai.layers import (
     weights_of,
 )
 from tf_pai.layers.carrying import TrainingState
+from tf_pai.layers.paths import is_graph
 from tf_pai.layers.wrapping import refuse_inner_sparse_layers
+from tf_pai.masks import set_masks
 from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
 
@@ -46,8 +48,8 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
     Dense, Conv2D, EinsumDense and MultiHeadAttention layers whose kernels have masks are converted: a kernel becomes a
     vector of the kept values, and so do its optimizer slots. Layers that the native kernels do not compute (groups,
     dilation, channels first, a constraint or initializer that needs the whole matrix, a mask on the bias) stay as
-    they are, and so does a whole Sequential or functional model that a subclassed one holds. Beside sparse layers,
-    BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse convolution.
+    they are. Beside sparse layers, BatchNormalization is trained by a fused op: Keras' own takes longer than a sparse
+    convolution.
     Optimizers whose rule reads rows and columns of a weight (Muon, Adafactor) are refused by name when a training step
     of a model begins; a loop outside of any model is not checked. Without a C++ compiler nothing is converted, with one
     warning.
@@ -84,6 +86,8 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
             f"to_sparse takes layers that train their weights. Received: {model.name!r}, whose weights select_subnet "
             "froze. Call tf_pai.to_sparse(tf_pai.set_masks(tf_pai.strip(model), tf_pai.get_masks(model)))."
         )
+    if kernels.available() and not is_graph(model):
+        model = _converted(model, _unfolded)
     choices = {id(layer): Choice.of(layer, compute) for layer in prunable_layers(model).values()}
     rows = [choices[id(layer)].row(path) for path, layer in prunable_layers(model).items()]
 
@@ -147,6 +151,16 @@ def to_dense(model: keras.Model) -> keras.Model:
     """
     refuse_inner_sparse_layers(model)
     return _converted(model, _masked_form)
+
+
+def _unfolded(layer: Any) -> keras.Model | None:
+    """A graph with masks on its layers, of one in a subclassed model that has all its masks around it."""
+    if type(layer) is not PrunableLayer or not is_graph(layer.layer) or not layer.mask_gradients:
+        return None
+    graph = set_masks(layer.layer, {path: held.as_bool() for path, held in held_masks(layer).items()})
+    for inner in prunable_layers(graph).values():
+        inner.mask_structure = layer.mask_structure
+    return graph
 
 
 def _masked_form(layer: Any) -> keras.Layer | None:

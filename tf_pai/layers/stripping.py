@@ -11,7 +11,7 @@ from tf_pai.layers.copying import Copy
 from tf_pai.layers.paths import is_graph, unwrapped, weights_of
 from tf_pai.layers.prunable import PrunableLayer
 from tf_pai.layers.rebuilding import rebuild
-from tf_pai.layers.subclassed import OF_TF_PAI, SubclassedModel, replace_children
+from tf_pai.layers.subclassed import OF_TF_PAI, SubclassedModel, holds_masks, replace_children
 from tf_pai.layers.wrapping import prunable_layers, refuse_inner_sparse_layers
 
 
@@ -69,6 +69,8 @@ def _unwrapped_in_place(model: keras.Model) -> keras.Model:
 def _bare(layer: keras.Layer) -> keras.Layer:
     if isinstance(layer, OF_TF_PAI):
         return layer.to_dense()
+    if holds_masks(layer):
+        return rebuild(layer, _unwrapped_copy)
     if isinstance(layer, PrunableLayer):
         for variable, _ in layer.pairs.values():
             variable.constraint = variable.constraint.user

@@ -9,7 +9,7 @@ import keras
 from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
 
 from tf_pai.layers.normalizing import FusedBatchNormalization
-from tf_pai.layers.paths import attribute_paths
+from tf_pai.layers.paths import attribute_paths, is_graph, walk
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
@@ -18,6 +18,11 @@ Change = Callable[[keras.Layer], keras.Layer]
 # Each stands for a Keras layer, which its `to_dense` gives.
 OF_TF_PAI = (SparseKernel, SparseMultiHeadAttention, FusedBatchNormalization)
 _OF_THE_LAYER = ("layer", "name", "dtype", "trainable")  # what a wrapper's config takes from the layer it wraps
+
+
+def holds_masks(layer: Any) -> bool:
+    """Tells whether a layer is a Sequential or functional model with layers of tf_pai inside, to be replaced there."""
+    return is_graph(layer) and any(isinstance(part, (PrunableLayer, *OF_TF_PAI)) for _, part in walk(layer))
 
 
 def _replaced(value: Any, changes: dict[int, keras.Layer]) -> Any:
@@ -84,6 +89,8 @@ class SubclassedModel(keras.Model):
                 wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "options": options}
             elif isinstance(child, OF_TF_PAI):
                 wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "layer": child.get_config()}
+            elif holds_masks(child):
+                wrapped[path] = {"graph": keras.saving.serialize_keras_object(child)}
         this_class = type(self)
         self.__class__ = self._tf_pai_plain_class
         try:
@@ -111,6 +118,8 @@ class SubclassedModel(keras.Model):
             wrapping = wrapped.get(names.get(id(layer)))
             if wrapping is None:
                 return layer
+            if "graph" in wrapping:
+                return keras.saving.deserialize_keras_object(wrapping["graph"], custom_objects=custom_objects)
             kind = keras.saving.get_registered_object(wrapping["class"])
             return kind.from_config(wrapping["layer"]) if "layer" in wrapping else kind(layer, **wrapping["options"])
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import keras
 
+from tf_pai.layers.copying import Copy
 from tf_pai.layers.paths import has_config, is_graph, walk, weights_of
 from tf_pai.layers.prunable import PrunableLayer
 from tf_pai.layers.rebuilding import rebuild
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
-from tf_pai.layers.subclassed import remember_wrapping, replace_children
+from tf_pai.layers.subclassed import holds_masks, remember_wrapping, replace_children
 
 
 def wrap_model(model: keras.Model, paths: Iterable[str]) -> keras.Model:
@@ -73,9 +74,26 @@ def replace_layers(model: keras.Model, change: Callable[[Any, Any], Any]) -> ker
     """
     if is_graph(model):
         return rebuild(model, lambda layer, copy: change(layer, copy(layer)))
-    replace_children(model, lambda layer: change(layer, layer))
+    replace_children(
+        model, lambda layer: _changed_inside(layer, change) if holds_masks(layer) else change(layer, layer)
+    )
     remember_wrapping(model)
     return model
+
+
+def _changed_inside(graph: keras.Model, change: Callable[[Any, Any], Any]) -> keras.Model:
+    """A copy of a graph with layers changed, or itself where none is."""
+    is_changed = False
+
+    def changed(layer: Any, copy: Copy) -> Any:
+        nonlocal is_changed
+        same = copy(layer)
+        new = change(layer, same)
+        is_changed |= new is not same
+        return new
+
+    new = rebuild(graph, changed)
+    return new if is_changed else graph
 
 
 def prunable_layers(model: keras.Layer) -> dict[str, PrunableLayer]:
@@ -105,5 +123,5 @@ def refuse_inner_sparse_layers(model: keras.Model) -> None:
 def _own_layers(model: keras.Model) -> Iterator[keras.Layer]:
     for layer in model.layers if is_graph(model) else model._layers:
         yield layer
-        if is_graph(model) and is_graph(layer):
+        if is_graph(layer):
             yield from _own_layers(layer)
