@@ -31,11 +31,12 @@ def test_convnet_gives_the_same_outputs(tmp_path, form):
     model = pruned(convnet())
     before = [variable.numpy() for variable in model.variables]
     report = tf_pai.export_saved_model(model, tmp_path / "out", form)
-    assert report.max_difference == 0 and report.agreement == 1
+    limit = 0 if form == "plain" else 1e-6  # some processors fuse the stored scale and shift, and round once
+    assert report.relative_difference <= limit and report.agreement == 1
     x = np.random.default_rng(1).standard_normal((3, 8, 8, 3)).astype("float32")
-    loaded = tf.saved_model.load(str(tmp_path / "out"))
-    np.testing.assert_array_equal(loaded.serve(x), outputs(model, x))
-    np.testing.assert_array_equal(loaded.signatures["serving_default"](image=x)["output_0"], outputs(model, x))
+    loaded, expected = tf.saved_model.load(str(tmp_path / "out")), outputs(model, x)
+    for found in (loaded.serve(x), loaded.signatures["serving_default"](image=x)["output_0"]):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=limit * np.abs(expected).max())
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.variables, strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -132,7 +133,7 @@ def test_batch_norm_is_stored_as_scale_and_shift_and_gives_the_same_outputs(tmp_
     model = pruned(convnet())
     report = tf_pai.export_saved_model(model, tmp_path / "out")
     constant = {name for name, encoding in report.encodings.items() if encoding == "constant"}
-    assert constant == {"norm/moving_mean", "norm/moving_variance"} and report.max_difference == 0
+    assert constant == {"norm/moving_mean", "norm/moving_variance"} and report.relative_difference <= 1e-6
 
 
 def test_batch_norm_without_scale_keeps_its_vectors(tmp_path):

@@ -69,7 +69,8 @@ def replace_children(model: keras.Model, change: Change) -> None:
         model._tracker.lock()
     model.train_function = model.test_function = model.predict_function = None
     if isinstance(model, keras.Model):
-        model.jit_compile = model.jit_compile  # Keras turns it off, with a warning, where a new layer does not allow it
+        asked, model.jit_compile = model.jit_compile, False  # setting what is there already would do nothing
+        model.jit_compile = asked  # Keras turns it off, with a warning, where a new layer does not allow it
 
 
 def _same_items(new: Any, old: Any) -> bool:
