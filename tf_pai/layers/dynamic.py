@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.common.variables import AutocastScope
+from keras.src.saving.keras_saveable import KerasSaveable
 
 from tf_pai.layers.projection import Projection, zero_pruned
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
@@ -18,7 +20,8 @@ class DynamicLayer(PrunableLayer):
     """What a PrunableLayer is between two updates of its masks, where these need more than masks and weights.
 
     It is saved and restored with the model, so that a run that was killed goes on as if it had not been. `remember`
-    and `keep_dense_weights` turn a PrunableLayer into one, `forget` turns it back.
+    and `keep_dense_weights` turn a PrunableLayer into one, `forget` turns it back. Files of weights fit both: of one
+    from the middle of a training, a PrunableLayer sets aside what its pruned weights were.
 
     Args:
         layer: the layer to prune.
@@ -36,7 +39,7 @@ class DynamicLayer(PrunableLayer):
         exploration: tuple[float, float] | None = None,
         **kwargs: Any,
     ):
-        self.__dict__.update(_dynamic_state(remembered, dense, exploration))
+        self.__dict__.update(_dynamic_state(self, remembered, dense, exploration))
         super().__init__(layer, **kwargs)
 
     def _attach(self) -> None:
@@ -72,13 +75,9 @@ class DynamicLayer(PrunableLayer):
         """Writes the masks and what is remembered."""
         super().save_own_variables(store)
         for name, variable in self.memory.items():
-            store[name.replace("/", ".")] = variable.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Reads the masks and what is remembered."""
-        super().load_own_variables(store)
-        for name, variable in self.memory.items():
-            variable.assign(np.asarray(store[name.replace("/", ".")]))
+            store[name.replace("/", ":")] = variable.numpy()
+        if self.dense:
+            store[DENSE] = np.array(True)
 
     def get_config(self) -> dict:
         """Returns PrunableLayer's, and what is remembered."""
@@ -86,8 +85,46 @@ class DynamicLayer(PrunableLayer):
         return {**super().get_config(), **own}
 
 
-def _dynamic_state(remembered: Any = None, dense: bool = False, exploration: Any = None) -> dict[str, Any]:
-    return {"remembered": dict(remembered or {}), "memory": {}, "dense": dense, "exploration": exploration}
+DynamicLayer.__name__ = PrunableLayer.__name__  # Keras looks up a layer in a file of weights by its class' name
+DENSE = "dense"  # in a file: its pruned weights are not zero
+
+
+class _AfterWeights(KerasSaveable):
+    """Read by Keras after the layer's weights, which it reads after the layer's own variables."""
+
+    def __init__(self, layer: DynamicLayer):
+        self._layer = weakref.ref(layer)
+        self.dense = False  # in the file
+
+    def _obj_type(self) -> str:
+        return "Loss"  # the kinds that Keras knows
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes pruned weights up where the layer is in training, and sets them aside where it is not."""
+        layer, dense, self.dense = self._layer(), self.dense, False
+        if layer is not None and layer.dense:
+            _take_up(layer)
+        elif layer is not None and dense:
+            set_dense_weights_aside(layer)
+
+
+def read_memory(layer: PrunableLayer, store: Any) -> None:
+    """Reads what is remembered in a file; the layer becomes a DynamicLayer.
+
+    Args:
+        layer: one whose weights will be read next.
+        store: of its own variables.
+    """
+    _become_dynamic(layer)
+    layer._after_weights.dense = DENSE in store
+    for name in store.keys():  # noqa: SIM118, a store of Keras is no dict
+        if not name.isdigit() and name != DENSE:
+            remember(layer, name.replace(":", "/"), np.asarray(store[name]))
+
+
+def _dynamic_state(layer: Any, remembered: Any = None, dense: bool = False, exploration: Any = None) -> dict[str, Any]:
+    own = {"dense": dense, "exploration": exploration, "_after_weights": _AfterWeights(layer)}
+    return {"remembered": dict(remembered or {}), "memory": {}, **own}
 
 
 @tf.custom_gradient
@@ -101,7 +138,7 @@ def _masked(w: tf.Tensor, mask: tf.Tensor, learns: tf.Tensor, penalty: tf.Tensor
 
 def _become_dynamic(layer: PrunableLayer) -> None:
     if not isinstance(layer, DynamicLayer):
-        layer.__dict__.update(_dynamic_state())
+        layer.__dict__.update(_dynamic_state(layer))
         layer.__class__ = DynamicLayer
 
 
@@ -166,6 +203,10 @@ def keep_dense_weights(layer: PrunableLayer, exploration: tuple[float, float] | 
     _become_dynamic(layer)
     layer.dense, layer.exploration = True, exploration
     _let_be(layer)
+    _take_up(layer)
+
+
+def _take_up(layer: DynamicLayer) -> None:
     for path, (variable, mask) in layer.pairs.items():
         aside = layer.memory.get(f"aside/{path}")
         if aside is not None:
@@ -195,6 +236,6 @@ def forget(layer: PrunableLayer) -> None:
     _project_again(layer)
     for name in list(layer.memory):
         _remove(layer, name)
-    for name in _dynamic_state():
+    for name in _dynamic_state(layer):
         del layer.__dict__[name]
     layer.__class__ = PrunableLayer

@@ -56,6 +56,7 @@ class PrunableLayer(keras.layers.Wrapper):
 
     takes_no_path_level = True  # in paths, a wrapped layer is called what it was called before
     frozen: tuple[keras.Variable, ...] = ()  # weights that are not trained as long as they are wrapped
+    passes_dense_gradients = False  # for the time of a training whose callback needs them; `mask_gradients` is saved
 
     def __init__(
         self,
@@ -176,7 +177,8 @@ class PrunableLayer(keras.layers.Wrapper):
         optimizers = optimizers_of(optimizer)
         self._project_averages_of(optimizers)
         divides_by_rows = any(isinstance(leaf, keras.optimizers.Adafactor) for leaf in optimizers)
-        return self.mask_gradients and not divides_by_rows and not projection_suffices(optimizer)
+        masks = self.mask_gradients and not self.passes_dense_gradients
+        return masks and not divides_by_rows and not projection_suffices(optimizer)
 
     def _project_averages_of(self, optimizers: list[Any]) -> None:
         for optimizer in optimizers:
@@ -253,10 +255,14 @@ class PrunableLayer(keras.layers.Wrapper):
             store[str(i)] = np.packbits(mask.numpy() != 0)
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads the masks."""
+        """Reads the masks; of a file from the middle of a training whose masks move, what that remembers, too."""
         for i, (_, mask) in enumerate(self.pairs.values()):
             size = int(np.prod(mask.shape))
             mask.assign(np.unpackbits(np.asarray(store[str(i)]))[:size].reshape(mask.shape).astype("float32"))
+        if any(not name.isdigit() for name in store.keys()):  # noqa: SIM118, a store of Keras is no dict
+            from tf_pai.layers.dynamic import read_memory  # built on this module
+
+            read_memory(self, store)
 
     # Looking like the inner layer.
 
