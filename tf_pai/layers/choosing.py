@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -98,8 +99,11 @@ def uncopied(model: keras.Model) -> list[keras.Layer]:
 
 
 def _matching(weights: dict[str, PrunableWeight], patterns: Any, argument: str) -> set[str]:
+    listed = [patterns] if isinstance(patterns, str) or not isinstance(patterns, Iterable) else list(patterns)
+    if not all(isinstance(pattern, str) for pattern in listed):
+        raise ValueError(f"{argument}= is a pattern, or several. Received: {argument}={patterns!r}.")
     found: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+    for pattern in listed:
         hits = {path for path in weights if matches(path, pattern)}
         if not hits:
             raise ValueError(
