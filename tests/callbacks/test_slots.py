@@ -78,3 +78,14 @@ def test_momentum():
     for optimizer, expected in ((keras.optimizers.Adam(), (True, True)), (keras.optimizers.SGD(), (False, False))):
         optimizer.build([first, bias, second])
         assert tuple(m is not None for m in momentum_of(slots_of(optimizer, first))) == expected
+
+
+@pytest.mark.parametrize(
+    "optimizer, expected",
+    [(keras.optimizers.RMSprop(momentum=0.9), (True, False)), (ScheduleFreeAdamW(), (False, False))],
+)
+def test_what_is_called_momentum_and_is_another_thing(optimizer, expected):
+    first, bias, second = two_weights()
+    optimizer.build([first, bias, second])
+    momentum, velocity = momentum_of(slots_of(optimizer, first))
+    assert (momentum is not None, velocity is not None) == expected

@@ -50,7 +50,7 @@ class MovingWeight:
     @property
     def masks_gradient(self) -> bool:
         """Whether the optimizer gets the gradient of what is alive only."""
-        return bool(self.layer.mask_gradients)
+        return bool(self.layer.mask_gradients and not self.layer.passes_dense_gradients)
 
     def value(self) -> tf.Tensor:
         """Returns the dense weight; in a graph, like all that follows."""
@@ -74,40 +74,45 @@ class MovingWeight:
         Args:
             new: the mask, boolean.
             value: the dense weight, of which what is alive is kept; None: the weight stays as it is.
-            slots_of: the mask of the places whose slots go on; those of others alive begin anew. None: all stay.
+            slots_of: the mask of the places whose slots go on; those of others alive begin anew. None: all stay, but
+                for averages, which Keras writes to the weights in the end.
 
         Returns:
             What `explored()` takes: the mask.
         """
         if value is not None:
             self.variable.assign(tf.where(new, value, tf.zeros_like(value)))
-        if slots_of is not None:
-            for slot in self.slots:
-                held = tf.convert_to_tensor(slot.variable.value)
+        for slot in self.slots:
+            held = tf.convert_to_tensor(slot.variable.value)
+            if slots_of is not None:
                 start = tf.cast(slot.initial, held.dtype)
                 slot.variable.assign(tf.where(new & ~slots_of, start, tf.where(new, held, tf.zeros_like(held))))
+            elif slot.is_average and value is not None:
+                slot.variable.assign(tf.where(new, held, tf.zeros_like(held)))
         self.mask.assign(tf.cast(new, tf.float32))
         return new
 
     @contextlib.contextmanager
     def dense_backward(self, seen: Any) -> Iterator[None]:
         """Inside it, the layer is traced with a gradient that reaches pruned weights."""
-        before = self.layer.mask_gradients
+        before = self.layer.passes_dense_gradients
         try:
-            self.layer.mask_gradients = False
+            self.layer.passes_dense_gradients = True
             yield
         finally:
-            self.layer.mask_gradients = before
+            self.layer.passes_dense_gradients = before
 
     def no_gradient(self) -> Any:
         """Returns what `dense_gradient` does where the loss does not reach the weight."""
         return tf.zeros(self.shape, self.variable.dtype)
 
-    def dense_gradient(self, gradient: Any, seen: Any) -> Any:
+    def dense_gradient(self, gradient: Any, seen: Any, scale: Any = 1.0) -> Any:
         """Returns dL/dw of all places, from what is computed inside `dense_backward`.
 
         Args:
             gradient: by the variable.
             seen: what `dense_backward` was given, afterwards.
+            scale: what L was multiplied by before it was differentiated.
         """
-        return tf.convert_to_tensor(gradient)
+        gradient = tf.convert_to_tensor(gradient)
+        return gradient / tf.cast(scale, gradient.dtype)

@@ -21,11 +21,18 @@ class Slot:
         kind: "momentum", "velocity", ...; the optimizer's own word.
         variable: the variable.
         initial: the value that it has in a new optimizer.
+        optimizer: whose it is, a class.
     """
 
     kind: str
     variable: Any
     initial: float
+    optimizer: type = keras.optimizers.Optimizer
+
+    @property
+    def is_average(self) -> bool:
+        """Whether it is the weight's moving average."""
+        return self.kind in ("average", "_model_variables_moving_average")
 
 
 def counter_of(optimizer: Any) -> Any:
@@ -51,7 +58,7 @@ def slots_of(optimizer: Any, weight: keras.Variable, initial: dict[int, dict[str
             if id(variable) not in found and tuple(variable.shape) == tuple(weight.shape):
                 if id(leaf) not in initial:
                     initial[id(leaf)] = _initial_values(leaf)
-                found[id(variable)] = Slot(kind, variable, initial[id(leaf)].get(kind, 0.0))
+                found[id(variable)] = Slot(kind, variable, initial[id(leaf)].get(kind, 0.0), type(leaf))
     return list(found.values())
 
 
@@ -88,9 +95,17 @@ def _initial_values(optimizer: Any) -> dict[str, float]:
 
 
 def momentum_of(slots: list[Slot]) -> tuple[Any, Any]:
-    """Returns the (first moment, second moment) variables among slots, None where there is none."""
+    """Returns the (first moment, second moment) variables among slots, None where there is none.
+
+    What RMSprop calls momentum is divided by the root of its second moment already, and has none here; what
+    ScheduleFreeAdamW calls so is a weight.
+    """
+    slots = [slot for slot in slots if slot.optimizer.__name__ != "ScheduleFreeAdamW"]
 
     def first(pattern: str) -> Any:
-        return next((slot.variable for slot in slots if re.fullmatch(pattern, slot.kind)), None)
+        return next((slot for slot in slots if re.fullmatch(pattern, slot.kind)), None)
 
-    return first("_?momentums?"), first("_?velocit(y|ies)")
+    momentum, velocity = first("_?momentums?"), first("_?velocit(y|ies)")
+    is_divided = momentum is not None and issubclass(momentum.optimizer, keras.optimizers.RMSprop)
+    second = None if velocity is None or is_divided else velocity.variable
+    return None if momentum is None else momentum.variable, second

@@ -117,30 +117,33 @@ class SparseMovingWeight(MovingWeight):
         finally:
             self.layer.gradient_sink = before
 
-    def dense_gradient(self, gradient: Any, seen: Any) -> Any:
+    def dense_gradient(self, gradient: Any, seen: Any, scale: Any = 1.0) -> Any:
         """Returns dL/dw of all places; of a layer in tiles, what `gradient_rows` makes it of."""
-        parts = tf.convert_to_tensor(gradient), seen.dense.get(self.path, [])
+        gradient = tf.convert_to_tensor(gradient)
+        parts = gradient, seen.dense.get(self.path, []), tf.cast(scale, gradient.dtype)
         if self.tile_rows is not None:
             return parts
         return tf.reshape(self.gradient_rows(parts, 0, self.layer.matrix_shape[0]), self.shape)
 
     def no_gradient(self) -> Any:
         """Returns what `dense_gradient` does where the loss does not reach the layer."""
-        return (tf.zeros_like(self.kept()), []) if self.tile_rows is not None else super().no_gradient()
+        if self.tile_rows is None:
+            return super().no_gradient()
+        return tf.zeros_like(self.kept()), [], tf.ones([], self.variable.dtype)
 
     def gradient_rows(self, parts: Any, begin: int, end: int) -> tf.Tensor:
         """Returns rows [begin, end) of dL/dw as a vector; at places alive with what a regularizer adds.
 
         Args:
-            parts: (gradient by the kept values, [(inputs, dL/d product)]).
+            parts: (gradient by the kept values, [(inputs, dL/d product)], what L in these was multiplied by).
             begin, end: which rows.
         """
-        kept, passes = parts
+        kept, passes, scale = parts
         cols = self.layer.matrix_shape[1]
         tile = tf.zeros([(end - begin) * cols], kept.dtype)
         for inputs, dy in passes:
             tile += tf.cast(tf.reshape(self.layer.dense_gradient(inputs, dy, begin, end), [-1]), kept.dtype)
-        return put(tile, begin * cols, self.layer.flat_positions(), kept)
+        return put(tile, begin * cols, self.layer.flat_positions(), kept) / scale
 
 
 def put(tile: tf.Tensor, offset: int, flat: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -112,6 +112,17 @@ def start_anew(optimizer: Any) -> None:
             variable.assign(first)
 
 
+def loss_scale_of(optimizer: Any) -> Any:
+    """Returns what an optimizer multiplies a loss by before it is differentiated; 1 where it does not.
+
+    Args:
+        optimizer: a built Keras optimizer.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.dynamic_scale.value
+    return optimizer.loss_scale_factor or 1.0
+
+
 def projection_suffices(optimizer: Any) -> bool:
     """Tells whether kept weights are trained alike, bit for bit, where the gradient of pruned ones is not masked.
 
