@@ -56,7 +56,7 @@ class RigLITOP(RigL):
         )
 
 
-@register_method("set_itop", survey_name="SET-ITOP", **_ITOP, needs_data=False)
+@register_method("set_itop", survey_name="SET-ITOP", **_ITOP)
 class SETITOP(SET):
     """SET with rarer and larger updates: half of the weights every 1500 steps.
 
