@@ -4,7 +4,8 @@
   python -m experiments.dynamic --network=resnet_20 --dataset=cifar10 --epochs=10 --densities=0.05,0.02 --seeds=3 \
       --methods=static,set,rigl --compute=sparse
 
-All begin with the same random masks, as ERK divides them. Each cell is a run of experiments.prune in its own folder: a
+All begin with the same weights, and with the same random masks, as ERK divides them; methods that start dense (dns,
+topkast, granet, acdc) with masks of their own. Each cell is a run of experiments.prune in its own folder: a
 killed comparison goes on where it was.
 """
 

@@ -141,7 +141,7 @@ def update_seconds(config: Overhead) -> float:
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     model.optimizer.build(model.trainable_variables)
     callback = RigL(update_every=1, end_step=100, decay="constant", seed=0)
-    callback.set_model(model)
+    callback.begin(model)
     x = np.random.default_rng(0).standard_normal((config.batch_size, config.side)).astype("float32")
     times = []
     for _ in range(4):

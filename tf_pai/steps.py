@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import re
+from fractions import Fraction
 from typing import Any
 
 
-def to_steps(value: Any, steps_per_epoch: int | None = None, argument: str = "steps") -> int:
+def to_steps(value: Any, steps_per_epoch: int | Fraction | None = None, argument: str = "steps") -> int:
     """Returns a number of training steps.
 
     Args:
         value: an integer (steps), or a string of epochs and iterations: "500it", "2ep", "1ep50it".
-        steps_per_epoch: what an epoch counts; None where it is not known.
+        steps_per_epoch: what an epoch counts; None where it is not known. Of a fraction, what is asked is rounded down,
+            to one step at least.
         argument: what the value is called in messages.
 
     Raises:
@@ -39,4 +42,5 @@ def to_steps(value: Any, steps_per_epoch: int | None = None, argument: str = "st
             f"Epochs count where their number of steps is known. Received: {argument}={value!r} for data of unknown "
             'length. Pass steps ("500it"), or steps_per_epoch= to fit.'
         )
-    return epochs * (steps_per_epoch or 0) + iterations
+    steps = epochs * (steps_per_epoch or 0) + iterations
+    return max(math.floor(steps), 1) if steps else 0

@@ -1,4 +1,4 @@
-"""Several replicas: masks, weights and counts are the same on all, and those of one replica."""
+"""Several replicas: masks and weights are the same on all, and as many are alive as with one replica."""
 
 import os
 import pathlib

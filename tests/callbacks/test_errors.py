@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_pai
 from tests.callbacks.models import SETTINGS, data, method, mlp
@@ -56,6 +57,10 @@ def fit(callback, model=None, **options):
         (GraNet(sparsity=0.5, initial_sparsity=0.6, **RIGL), "initial_sparsity lies between 0 and sparsity"),
         (GraNet(sparsity=0.6, initial_sparsity=0.1, **RIGL), "GraNet prunes a model further. Received: a"),
         (ACDC(begin_step=1, **RIGL), "ACDC prunes to a sparsity"),
+        (RigL(decay=["x"], **RIGL), r"decay is one of .*Received: decay=\['x'\]"),
+        (RigL(rounding=[], **RIGL), r"rounding is one of.*Received: rounding=\[\]"),
+        (RigL(train_on_update="no", **RIGL), "train_on_update is True or False. Received: train_on_update='no'"),
+        (MEST(soft_bound="no", **RIGL), "soft_bound is True or False. Received: soft_bound='no'"),
     ],
 )  # fmt: skip
 def test_arguments_are_refused_before_the_first_step(callback, message):
@@ -76,6 +81,45 @@ def test_an_unpruned_model_needs_a_sparsity():
     with pytest.raises(ValueError, match="TopKAST prunes to a sparsity"):
         fit([TopKAST(**RIGL)], model)
     assert tf_pai.get_masks(model) == {}
+
+
+def test_patterns_are_text():
+    with pytest.raises(ValueError, match=r"include= is a pattern, or several. Received: include=5"):
+        fit([DNS(sparsity=0.5, include=5, **RIGL)], mlp(sparsity=None))
+
+
+def test_a_learning_rate_is_needed():
+    model = tf_pai.prune_at_init(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]), "random", 0.5)
+    with pytest.raises(ValueError, match=r"DeepR reads the optimizer's learning rate. Received: a model without an"):
+        DeepR(end_step=4).begin(model)
+
+
+def used(sparsity):
+    """A model whose optimizer has taken eight steps."""
+    model = mlp(sparsity=sparsity)
+    model.fit(data(), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("name", ["GraNet", "ACDC", "DNS"])
+def test_a_schedule_that_is_over_leaves_no_model_dense(name):
+    model = used(None)
+    with pytest.raises(ValueError, match=r"prunes until end_step. Received: end_step=8 and an optimizer that has"):
+        model.fit(data(), verbose=0, callbacks=[method(name, end_step=8)])
+    assert tf_pai.get_masks(model) == {}
+
+
+def test_a_schedule_that_is_over_says_so():
+    with pytest.warns(UserWarning, match=r"SET moves no mask any more: its end_step is 8, and the optimizer has"):
+        used(0.7).fit(data(), verbose=0, callbacks=[method("SET", end_step=8)])
+
+
+def test_best_weights_of_before_the_last_update_say_so():
+    model = mlp(sparsity=None)
+    best = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)
+    with pytest.warns(UserWarning, match=r"GraNet\(sparsity=0.9\) ends at a sparsity of 0\.\d+: training stopped"):
+        model.fit(data(), epochs=2, verbose=0, callbacks=[method("GraNet"), best])
+    assert best.best_epoch == 0
 
 
 def test_two_callbacks_on_one_model_are_refused():
@@ -137,7 +181,7 @@ def test_sparse_compute_is_refused():
 
 
 def test_a_loop_says_which_model_it_trains():
-    with pytest.raises(ValueError, match=r"RigL.step works on a model. Received: none. Call callback.set_model"):
+    with pytest.raises(ValueError, match=r"RigL.step works on a model. Received: none. Call callback.begin"):
         RigL(**RIGL).step(np.zeros((1, 8)), np.zeros(1))
     callback = RigL(update_every=1, end_step=8)
     callback.set_model("model")
@@ -150,6 +194,59 @@ def test_a_loop_says_which_model_it_trains():
     callback.set_model(mlp())
     with pytest.raises(ValueError, match=r"training of unknown length. Pass end_step="):
         callback.step(np.zeros((1, 8)), np.zeros(1))
+
+
+def fit_own_step(train_step, callback):
+    kind = type("OwnStep", (keras.Sequential,), {"train_step": train_step})
+    model = kind([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data(), verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize("callback", [SET(update_every=4, end_step=8), RigL(update_every=1, end_step=8)])
+def test_a_train_step_that_updates_twice_says_so(callback):
+    def twice(self, batch):
+        keras.Sequential.train_step(self, batch)
+        return keras.Sequential.train_step(self, batch)
+
+    with pytest.raises(ValueError, match=r"counts one update of the weights per batch in fit. Received: 2 of them"):
+        fit_own_step(twice, callback)
+
+
+def test_gradients_that_are_handed_over_in_a_branch_say_so():
+    def in_a_branch(self, batch):
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(y=batch[1], y_pred=self(batch[0], training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+
+        def apply():
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return loss
+
+        return {"loss": tf.cond(tf.math.is_finite(loss), apply, lambda: loss)}
+
+    with pytest.raises(ValueError, match=r"calls optimizer.apply in any case. Received: one that calls it in"):
+        fit_own_step(in_a_branch, RigL(update_every=2, end_step=4))
+
+
+@pytest.mark.parametrize("name", ["RigL", "SNFS", "DNS"])
+def test_a_layer_that_is_traced_for_itself_says_so(name):
+    class Traced(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = keras.layers.Dense(4), keras.layers.Dense(2)
+
+        @tf.function
+        def call(self, x):
+            return self.last(self.first(x))
+
+    model = Traced()
+    model(np.zeros((1, 8), "float32"))
+    model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"by tracing layers anew. Received: Traced.call, a tf.function. Take its"):
+        model.fit(data(), verbose=0, callbacks=[method(name)])
 
 
 def test_a_train_step_without_the_models_optimizer_says_so():

@@ -1,4 +1,4 @@
-"""How updates live in `fit`, and in loops of the user's own."""
+"""How updates live in `fit`."""
 
 import keras
 import numpy as np
@@ -51,6 +51,17 @@ class TestEveryWayToFit:
     def test_steps_count_the_optimizers_updates_under_gradient_accumulation(self):
         _, steps = masks_after(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2), epochs=4)
         assert steps == [2, 4, 6, 8, 10, 12]
+
+    def test_steps_go_on_from_one_epoch_to_the_next_under_gradient_accumulation(self):
+        optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        callback = RigL(update_every="1ep", begin_step="1ep", end_step="4ep", seed=1)
+        masks_after(callback, epochs=4, batches=data().take(7), optimizer=optimizer)
+        assert (callback.schedule.every, callback.schedule.end) == (3, 14)  # 3.5 steps an epoch
+        callback = RigL(update_every="1ep", seed=1)
+        _, steps = masks_after(
+            callback, epochs=8, batches=data().take(1), optimizer=type(optimizer).from_config(optimizer.get_config())
+        )
+        assert steps == [1, 2, 3]
 
     def test_an_overflow_leaves_the_masks_and_is_no_step(self):
         model = mlp(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**15))
@@ -113,6 +124,23 @@ class TestWhatIsLeftBehind:
         model.fit(data().take(3), verbose=0, callbacks=[callback])
         kernels = [(a, b) for a, b in zip(before, model.get_weights(), strict=True) if a.ndim == 2]
         assert all(np.array_equal(a, b) for a, b in kernels) and int(model.optimizer.iterations) == 3
+
+    def test_gradients_accumulated_for_a_step_that_is_left_out_are_used_up(self):
+        model = mlp(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+        callback = RigL(update_every=1, end_step=1, drop_fraction=1e-6, train_on_update=False)
+        model.fit(data().take(2), verbose=0, callbacks=[callback])
+        assert all((gradient.numpy() == 0).all() for gradient in model.optimizer._accumulated_gradients)
+
+    def test_masks_go_on_moving_after_a_batch_that_another_callback_trains(self):
+        model, callback, (x, y) = mlp(), SET(update_every=2, end_step=99), next(iter(data()))
+
+        def train(batch, logs=None):
+            if batch == 2:
+                model.train_on_batch(x, y)
+
+        other = keras.callbacks.LambdaCallback(on_train_batch_end=train)
+        model.fit(data(), verbose=0, callbacks=[callback, other])
+        assert [update.step for update in callback.history.updates] == [2, 6, 8]
 
     def test_the_models_own_train_function_returns_after_an_interruption(self):
         model = mlp()
@@ -220,62 +248,3 @@ def test_every_kind_of_input_and_weighting():
         model, callback = mlp(), RigL(update_every="4it", end_step="1ep", seed=1)
         model.fit(*arguments, epochs=2, verbose=0, callbacks=[callback], **options)
         assert [update.step for update in callback.history.updates] == [4, 8] and tf_pai.verify(model)
-
-
-class TestLoops:
-    def run(self, callback, own_optimizer=False):
-        model = mlp(keras.optimizers.Adam())
-        optimizer = keras.optimizers.Adam() if own_optimizer else model.optimizer
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        callback.set_model(model, optimizer if own_optimizer else None)
-        updated = []
-        for x, y in data().concatenate(data()):
-            with tf.GradientTape() as tape:
-                value = loss(y, model(x, training=True))
-            variables = model.trainable_variables
-            optimizer.apply(tape.gradient(value, variables), variables)
-            statistics = model.get_layer("bn").moving_mean.numpy()
-            updated.append(callback.step(x, y))
-            assert np.array_equal(statistics, model.get_layer("bn").moving_mean.numpy())
-            assert tf_pai.verify(model)
-        return model, [i + 1 for i, was in enumerate(updated) if was]
-
-    @pytest.mark.parametrize("own_optimizer", [False, True])
-    def test_masks_move_when_due(self, own_optimizer):
-        before = tf_pai.get_masks(mlp())
-        callback = RigL(**RIGL)
-        model, steps = self.run(callback, own_optimizer)
-        assert steps == [2, 4, 6, 8, 10, 12] == [update.step for update in callback.history.updates]
-        assert not same(before, tf_pai.get_masks(model))
-
-    def test_state_goes_on(self):
-        callback, other = RigL(**RIGL), RigL(**RIGL)
-        self.run(callback)
-        other.set_state(callback.get_state())
-        other.set_model(mlp())
-        other._begin(None, None)
-        assert int(other.get_state()["count"]) == 16
-        states = [c.get_state() for c in (callback, other)]
-        explored, restored = ([bits for name, bits in s.items() if name.startswith("ever_alive/")] for s in states)
-        assert len(explored) == 3 and all(((a & b) == a).all() for a, b in zip(explored, restored, strict=True))
-        assert other.history.updates == callback.history.updates and other.history.start == callback.history.start
-
-    @pytest.mark.parametrize("name", ["RigL", "SNFS", "DNS"])
-    def test_train_on_batch(self, name):
-        callback = method(name)
-        model = model_for(callback)
-        callback.set_model(model)
-        moved = 0
-        for x, y in data():
-            model.train_on_batch(x, y)
-            moved += callback.step(x, y)
-        callback.on_train_end()
-        assert moved == 4 and tf_pai.verify(model)
-
-    def test_an_uncompiled_model_is_differentiated_by_the_loss_that_fits(self):
-        model = keras.Sequential([keras.Input((8,)), L.Dense(16), L.Dense(2, activation="softmax")])
-        model = tf_pai.prune_at_init(model, "random", 0.5, seed=0)
-        before, callback = tf_pai.get_masks(model), RigL(update_every=1, end_step=4, seed=0)
-        callback.set_model(model)
-        assert callback.step(*next(iter(data())))
-        assert not same(before, tf_pai.get_masks(model))

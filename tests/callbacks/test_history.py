@@ -12,12 +12,18 @@ from tf_pai.reporting.plots import panels
 def test_hand_worked():
     history = MaskHistory({"a": 10, "b": 30}, [5, 5])
     assert history.epoch_logs() == {"density": 0.25, "exploration": 0.25, "churn": 0.0}
-    history.see(np.array([[4, 1, 6], [6, 2, 8]]))
-    update = history.add(100)
+    history.see(100, np.array([[4, 1, 6], [6, 2, 8]]))
+    history.record()
+    history.record()
+    (update,) = history.updates
     assert update.density == {"a": 0.4, "b": 0.2} and update.total_density == 0.25
     assert update.exploration == 14 / 40 and update.churn == 3 / 10
     assert history.epoch_logs() == {"density": 0.25, "exploration": 0.35, "churn": 0.3}
     assert history.epoch_logs()["churn"] == 0.0
+    for born in (3, 0):
+        history.see(101, np.array([[4, born, 6], [6, 0, 8]]))
+    history.record()
+    assert history.updates.pop().churn == 0.0 and history.epoch_logs()["churn"] == pytest.approx(0.15)  # the mean
     other = MaskHistory({"x": 10, "y": 30}, [4, 6])
     other.set_state(history.get_state())
     assert other.start == {"x": 0.5, "y": 5 / 30}
@@ -43,7 +49,20 @@ def test_exploration_is_what_has_ever_been_alive():
 def test_a_method_that_moves_at_every_step_is_recorded_once_an_epoch():
     model, callback = mlp("sgd"), method("DeepR")
     model.fit(data(), epochs=2, verbose=0, callbacks=[callback])
-    assert [update.step for update in callback.history.updates] == [8, 16]
+    assert [update.step for update in callback.history.updates] == [8, 12]  # the last of each epoch
+
+
+def test_explored_places_stay_those_of_their_weight_when_others_are_frozen():
+    model, callback = mlp(), method("SET", update_every=1, end_step=99, decay="constant")
+    model.fit(data(), verbose=0, callbacks=[callback])
+    before = {weight.path: e.bits() for weight, e in zip(callback.weights, callback.updater.explored, strict=True)}
+    model.get_layer("a").trainable = False
+    model.compile("adam", model.loss)
+    callback.set_model(model)
+    callback._begin(None, None)
+    after = {weight.path: e.bits() for weight, e in zip(callback.weights, callback.updater.explored, strict=True)}
+    assert list(after) == ["b/kernel", "c/kernel"]
+    assert all(np.array_equal(before[path], bits) for path, bits in after.items())
 
 
 def test_report_section_has_a_row_per_update():

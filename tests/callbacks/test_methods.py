@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_pai
-from tests.callbacks.models import L, data, method, mlp
+from tests.callbacks.models import L, data, method, mlp, same
 from tf_pai.callbacks import DNS, DSR, MEST, SNFS, DeepR, RigL, TopKAST
 from tf_pai.callbacks.slots import slots_of
 from tf_pai.callbacks.weights import WeightState
@@ -28,8 +28,7 @@ def one_layer(weights, mask, optimizer="sgd"):
 
 def begin(callback, model):
     """Lets a callback begin as in a loop, and returns the state of the first weight."""
-    callback.set_model(model)
-    callback._begin(None, None)
+    callback.begin(model)
     return state_of(callback)
 
 
@@ -127,6 +126,14 @@ class TestDNS:
         assert callback.select(state).numpy().tolist() == [[True, True], [False, False]]
         assert callback.kept(1) is None
 
+    def test_masks_of_ones_are_those_of_an_unpruned_model(self):
+        model = keras.Sequential([keras.Input((8,)), tf_pai.PrunableLayer(L.Dense(16)), L.Dense(2)])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        with pytest.raises(ValueError, match="TopKAST prunes to a sparsity"):
+            model.fit(data(), verbose=0, callbacks=[TopKAST(update_every=2, end_step=8)])
+        model.fit(data(), verbose=0, callbacks=[DNS(update_every=2, end_step=8, seed=0)])
+        assert tf_pai.sparsity(model) > 0.5
+
     def test_an_unpruned_model_needs_no_sparsity(self):
         model = mlp("sgd", sparsity=None)
         model.fit(data(), verbose=0, callbacks=[DNS(update_every=2, end_step=8, seed=0)])
@@ -193,6 +200,12 @@ class TestSNFS:
             assert (slot.variable.numpy()[mask.numpy() == 0] != 0).mean() > 0.5
         assert tf_pai.verify(model)
 
+    @pytest.mark.parametrize("optimizer", [keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)])
+    def test_averages_of_dropped_weights_are_zero(self, optimizer):
+        model = mlp(optimizer)
+        model.fit(data(), verbose=0, callbacks=[method("SNFS", update_every=8, end_step=8, decay="constant")])
+        assert tf_pai.verify(model)
+
     def test_layers_exchange_weights_and_the_total_stays(self):
         model = mlp()
         before = counts(model)
@@ -204,6 +217,29 @@ class TestSNFS:
         before = tf_pai.get_masks(model)
         model.fit(data(), verbose=0, callbacks=[SNFS(update_every=2, end_step=6, seed=0)])
         assert any((before[path] != mask).any() for path, mask in tf_pai.get_masks(model).items())
+
+
+@pytest.mark.parametrize("name", ["DeepR", "DNS", "SET"])
+def test_double_precision(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        model, callback = mlp("sgd", None if name == "DNS" else 0.7), method(name)
+        model.fit(data(), verbose=0, callbacks=[callback])
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert tf_pai.verify(model) and callback.history.updates
+
+
+def test_mest_weighs_gradients_of_the_loss_as_it_is_before_it_is_scaled():
+    masks = []
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**12)
+    for optimizer in (keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01, loss_scale_factor=65536.0), scaled):
+        model = mlp(optimizer)
+        callback = MEST(update_every=1, end_step=9, drop_fraction=0.5, decay="constant", soft_bound=False, seed=1)
+        model.fit(data().take(1), verbose=0, callbacks=[callback])
+        masks.append(tf_pai.get_masks(model))
+    assert same(masks[0], masks[1]) and same(masks[0], masks[2])
 
 
 def test_mest_holds_more_between_updates_and_its_bound_in_the_end():
@@ -231,6 +267,13 @@ def test_acdc_trains_dense_and_sparse_in_turn():
         data(), epochs=2, verbose=0, callbacks=[callback, Watch(lambda m: seen.append(round(tf_pai.sparsity(m), 1)))]
     )
     assert seen == [0.0, 0.7, 0.7, 0.0, 0.0, 0.7, 0.7, 0.7] + [0.7] * 8
+
+
+def test_acdc_compresses_at_once_where_there_is_no_warm_up():
+    model, seen = mlp(sparsity=None), []
+    callback = method("ACDC", begin_step=0, update_every=2, end_step=8)
+    model.fit(data(), verbose=0, callbacks=[callback, Watch(lambda m: seen.append(round(tf_pai.sparsity(m), 1)))])
+    assert seen == [0.7, 0.0, 0.0, 0.7, 0.7, 0.0, 0.0, 0.7] and tf_pai.verify(model)
 
 
 def test_rigl_itop_explores_more_than_few_small_updates():

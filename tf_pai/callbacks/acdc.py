@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.dense_start import DenseStart
 from tf_pai.callbacks.schedule import Periodic
 from tf_pai.callbacks.weights import WeightState
+from tf_pai.masks import set_masks
+from tf_pai.masks import sparsity as sparsity_of
 from tf_pai.registry import register_method
 from tf_pai.steps import to_steps
 
@@ -23,7 +27,6 @@ WARM_UP, PHASE, LAST = 0.1, 0.05, 0.75  # of the training, as in the paper's 100
     reference="Peste et al., NeurIPS 2021",
     track="dynamic",
     k1="K",
-    needs_data=False,
 )
 class ACDC(DenseStart):
     """Trains dense; prunes to the largest |w| of all layers and trains sparse; frees all weights again; and so on.
@@ -34,9 +37,10 @@ class ACDC(DenseStart):
     Args:
         sparsity: of the compressed phases.
         update_every: length of a phase; default: 5 % of the training in `fit`.
-        begin_step: where the dense warm-up ends; default: 10 % of the training.
+        begin_step: where the dense warm-up ends; default: 10 % of the training. 0: an unpruned model is compressed at
+            once.
         end_step: where the last compressed phase begins; default: 75 % of the training.
-        **kwargs: see `DenseStart`.
+        **kwargs: see `DenseStart`; the drop fraction, its decay and rounding play no part.
 
     Example:
         >>> import tf_pai
@@ -57,7 +61,7 @@ class ACDC(DenseStart):
     ):
         super().__init__(sparsity, update_every=update_every, begin_step=begin_step, end_step=end_step, **kwargs)
 
-    def make_schedule(self, steps_per_epoch: int | None, total: int | None) -> Periodic:
+    def make_schedule(self, steps_per_epoch: Fraction | None, total: Fraction | None) -> Periodic:
         """Returns the schedule in steps."""
 
         def steps(name: str, share: float) -> int:
@@ -71,6 +75,12 @@ class ACDC(DenseStart):
     def needs_sparsity(self) -> bool:
         """Tells whether a sparsity has to be given: always."""
         return True
+
+    def prepare(self, model: keras.Model) -> None:
+        """Compresses an unpruned model where there is no dense warm-up."""
+        super().prepare(model)
+        if self.schedule.begin == 0 and self.steps_taken() == 0 and sparsity_of(model) == 0:
+            set_masks(model, self.largest_masks(model))
 
     def is_compressed(self, step: int) -> bool:
         """Tells whether a phase that begins after `step` is a compressed one."""

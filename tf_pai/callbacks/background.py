@@ -47,6 +47,7 @@ class BackgroundWeights(DenseStart):
 
     def retire(self, model: keras.Model, is_over: bool) -> None:
         """Makes pruned weights zero."""
+        super().retire(model, is_over)
         for layer in prunable_layers(model).values():
             if is_over:
                 forget(layer)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
-from tf_pai.callbacks.lifecycle import MaskMover
+from tf_pai.callbacks.fitting import InFit
+from tf_pai.callbacks.looping import InLoop
 from tf_pai.callbacks.schedule import Periodic, drop_fraction
 from tf_pai.callbacks.weights import WeightState
 from tf_pai.steps import to_steps
 
 
-class DynamicMasks(MaskMover):
+class DynamicMasks(InFit, InLoop):
     """Updates the masks of a model while it trains. Not used itself: its subclasses are the methods.
 
     A step is an update of the weights by the optimizer (with gradient accumulation, several batches), counted by
@@ -22,7 +25,10 @@ class DynamicMasks(MaskMover):
 
     In `fit`, list it before callbacks that restore weights at the start (`BackupAndRestore`), and after those of your
     own that restore weights at the end: some methods keep more in the model while they run. `EarlyStopping` may come
-    anywhere.
+    anywhere; a method that prunes as it trains warns where the best weights are denser than asked.
+
+    In a loop of your own, call `begin(model)` before it, `step(x, y)` after each update of the weights, and
+    `on_train_end()` after it.
 
     Args:
         update_every: steps between two updates: an integer, or "500it", "2ep".
@@ -36,7 +42,8 @@ class DynamicMasks(MaskMover):
         seed: of everything random; give one where a run may be resumed.
         tile_size: how many weights of a sparse Dense or EinsumDense layer may exist densely at once in an update;
             larger layers are updated tile of rows by tile of rows, and draw other random numbers than masked ones.
-        log_dir: folder for TensorBoard: density of each weight, exploration and churn at each update.
+        log_dir: folder for TensorBoard: density of each weight, exploration and churn at each update; of methods that
+            update at every step, at every 100th and at the end of each epoch.
 
     Attributes:
         starts_dense: whether it accepts an unpruned model.
@@ -129,6 +136,7 @@ class DynamicMasks(MaskMover):
         checks.check_fraction(self)
         checks.check_seed(self)
         checks.check_tile_size(self)
+        checks.check_boolean(self, "decay_from_begin", "train_on_update")
 
     def prepare(self, model: keras.Model) -> None:
         """Changes the model before training, where the method needs that."""
@@ -136,11 +144,11 @@ class DynamicMasks(MaskMover):
     def retire(self, model: keras.Model, is_over: bool) -> None:
         """Undoes that after training; `is_over` where the schedule has run to its end."""
 
-    def make_schedule(self, steps_per_epoch: int | None, total: int | None) -> Periodic:
+    def make_schedule(self, steps_per_epoch: Fraction | None, total: Fraction | None) -> Periodic:
         """Returns the schedule in steps.
 
         Args:
-            steps_per_epoch: None where it is not known.
+            steps_per_epoch: None where it is not known; no whole number where accumulation goes on over its end.
             total: steps of the whole training; None where it is not known.
         """
         every = to_steps(self.update_every, steps_per_epoch, "update_every")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from fractions import Fraction
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tf_pai.callbacks.rules import ROUNDINGS
 from tf_pai.callbacks.schedule import DECAYS
-from tf_pai.layers import SparseMask, held_masks, is_selected, prunable_weights, walk
+from tf_pai.layers import SparseMask, held_masks, is_selected, prunable_weights, unwrapped, walk
 from tf_pai.masks import sparsity
 from tf_pai.registry import nearest
 
@@ -26,11 +28,15 @@ def check_owner(callback: Any, owner: Any) -> None:
         )
 
 
-def check_model_set(callback: Any) -> None:
-    """Raises a ValueError where a loop has not said which model it trains."""
+def check_begun(callback: Any) -> None:
+    """Raises a ValueError where a loop has not said which model it trains, or has trained one that was not ready."""
+    name = type(callback).__name__
     if getattr(callback, "model", None) is None:
+        raise ValueError(f"{name}.step works on a model. Received: none. Call callback.begin(model) before the loop.")
+    if callback.starts_dense or callback.dense_gradients:
         raise ValueError(
-            f"{type(callback).__name__}.step works on a model. Received: none. Call callback.set_model(model) first."
+            f"{name} makes the model ready before the first batch is trained. Received: step() without begin(). Call "
+            "callback.begin(model) before the loop, and trace the step after it."
         )
 
 
@@ -78,7 +84,47 @@ def check_model(callback: Any, model: Any) -> None:
         )
 
 
-def known_length(callback: Any, total: int | None) -> int:
+def check_calls(callback: Any, model: Any) -> None:
+    """Raises a ValueError where a layer was traced for itself: what a callback changes in it would not be seen."""
+    if not (callback.reads_gradient or callback.dense_gradients or callback.keeps_dense_weights):
+        return
+    for layer in (model, *(unwrapped(layer) for _, layer in walk(model))):
+        if isinstance(getattr(layer, "call", None), tf.types.experimental.PolymorphicFunction):
+            raise ValueError(
+                f"{type(callback).__name__} trains pruned weights, or reads their gradients, by tracing layers anew. "
+                f"Received: {type(layer).__name__}.call, a tf.function. Take its decorator off: fit traces it anyway."
+            )
+
+
+def check_updates(callback: Any, updates: int, batches: int) -> None:
+    """Raises a ValueError where a train_step updates the weights more than once."""
+    if updates > batches:
+        raise ValueError(
+            f"{type(callback).__name__} counts one update of the weights per batch in fit. Received: {updates} of them "
+            f"in {batches} batch(es), by a train_step of your own. Call callback.step(x, y) in a loop of your own."
+        )
+
+
+def check_graph(graph: Any) -> None:
+    """Raises a ValueError where gradients are handed over in a part of the step that may not run."""
+    if tf.compat.v1.get_default_graph() is not graph:
+        raise ValueError(
+            "Growing by gradients needs a train_step that calls optimizer.apply in any case. Received: one that calls "
+            "it inside tf.cond or tf.while_loop. Call callback.step(x, y) in a loop of your own, or let "
+            "keras.optimizers.LossScaleOptimizer skip steps."
+        )
+
+
+def check_optimizer(callback: Any) -> None:
+    """Raises a ValueError where a learning rate is needed, and no optimizer has one."""
+    if callback.optimizer is None:
+        raise ValueError(
+            f"{type(callback).__name__} reads the optimizer's learning rate. Received: a model without an optimizer. "
+            "Compile it, or call callback.begin(model, optimizer)."
+        )
+
+
+def known_length(callback: Any, total: Fraction | None) -> Fraction:
     """Returns the steps of the training; raises a ValueError where they are needed and not known."""
     if total is None:
         raise ValueError(
@@ -99,6 +145,13 @@ def check_not_negative(callback: Any, *names: str) -> None:
         value = getattr(callback, name)
         if not is_number(value) or value < 0:
             raise ValueError(f"{name} is a number, 0 or more. Received: {name}={value!r}.")
+
+
+def check_boolean(callback: Any, *names: str) -> None:
+    """Raises a ValueError where an argument of these names is neither True nor False."""
+    for name in names:
+        if not isinstance(getattr(callback, name), bool):
+            raise ValueError(f"{name} is True or False. Received: {name}={getattr(callback, name)!r}.")
 
 
 def check_seed(callback: Any) -> None:
@@ -136,6 +189,27 @@ def check_schedule(callback: Any) -> None:
         )
 
 
+def check_not_over(callback: Any, taken: int) -> None:
+    """Warns where the schedule is over before it begins; raises a ValueError where the model would stay too dense.
+
+    A default end moves with the steps of earlier fits.
+    """
+    if callback.end_step is None or taken < callback.schedule.end:
+        return
+    name, end = type(callback).__name__, callback.schedule.end
+    cure = "Pass a later end_step, or compile the model again, which counts from 0."
+    if callback.starts_dense and callback.is_short():
+        raise ValueError(
+            f"{name} prunes until end_step. Received: end_step={end} and an optimizer that has taken {taken} steps. "
+            + cure
+        )
+    warnings.warn(
+        f"{name} moves no mask any more: its end_step is {end}, and the optimizer has taken {taken} steps. Is this a "
+        f"new training? {cure}",
+        stacklevel=2,
+    )
+
+
 def check_fraction(callback: Any) -> None:
     """Raises a ValueError where the drop fraction or its decay makes no sense."""
     fraction = callback.drop_fraction
@@ -146,8 +220,10 @@ def check_fraction(callback: Any) -> None:
             "final_fraction lies between 0 and drop_fraction. Received: "
             f"final_fraction={callback.final_fraction!r} and drop_fraction={fraction!r}."
         )
+    if not isinstance(callback.decay, str):
+        raise ValueError(f"decay is one of {', '.join(DECAYS)}. Received: decay={callback.decay!r}.")
     DECAYS.find(callback.decay)
-    if callback.rounding not in ROUNDINGS:
+    if callback.rounding not in list(ROUNDINGS):
         raise ValueError(
             f"rounding is one of {', '.join(ROUNDINGS)}. Received: rounding={callback.rounding!r}."
             f"{nearest(str(callback.rounding), list(ROUNDINGS))}"

@@ -60,6 +60,7 @@ class DeepR(DynamicMasks):
         """Raises a ValueError where an argument is wrong."""
         super().check()
         checks.check_not_negative(self, "l1", "temperature")
+        checks.check_optimizer(self)
 
     def prepare(self, model: keras.Model) -> None:
         """Gives every connection its sign."""
@@ -87,7 +88,7 @@ class DeepR(DynamicMasks):
 
     def _sign(self, state: WeightState) -> tf.Tensor:
         positive = recall(state.weight.layer, f"sign/{state.weight.inner}")
-        return tf.where(positive.value, 1.0, -1.0)
+        return tf.where(positive.value, tf.ones([], state.value.dtype), -tf.ones([], state.value.dtype))
 
     def revived(self, state: WeightState) -> tf.Tensor:
         """Returns 1e-12 of the connection's sign."""

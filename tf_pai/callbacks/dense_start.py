@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_pai import distributions
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
 from tf_pai.callbacks.moving import MovingWeight
+from tf_pai.callbacks.weights import moving_weights
 from tf_pai.layers import participating
 from tf_pai.layers.inplace import wrap_in_place
 from tf_pai.masks import masked_weights
+from tf_pai.masks import sparsity as sparsity_of
 
 
 class DenseStart(DynamicMasks):
@@ -53,25 +57,61 @@ class DenseStart(DynamicMasks):
 
     def needs_sparsity(self) -> bool:
         """Tells whether a sparsity has to be given: the masks of a pruned model have one."""
-        return not masked_weights(self.model)
+        return sparsity_of(self.model) == 0
 
     def prepare(self, model: keras.Model) -> None:
         """Puts masks of ones on a model that has none."""
         if not masked_weights(model):
             wrap_in_place(model, list(participating(model, self.include, self.exclude)))
 
-    def target(self, sparsity: float) -> list[int]:
+    def is_short(self) -> bool:
+        """Tells whether the model is denser than asked."""
+        if self.sparsity is None or sparsity_of(self.model) == 0:
+            return sparsity_of(self.model) == 0
+        alive, wanted = self.alive_and_wanted()
+        return alive > wanted
+
+    def alive_and_wanted(self) -> tuple[int, int]:
+        """Returns how many places of a model with masks are alive, and how many the asked sparsity keeps."""
+        weights = moving_weights(self.model)
+        alive = sum(int(np.count_nonzero(weight.mask.numpy())) for weight in weights)
+        return alive, sum(self.target(self.sparsity, weights))
+
+    def retire(self, model: keras.Model, is_over: bool) -> None:
+        """Says so where the model is denser than asked all the same."""
+        if (is_over or getattr(model, "stop_training", False)) and self.is_short():
+            warnings.warn(
+                f"{type(self).__name__}(sparsity={self.sparsity!r}) ends at a sparsity of {sparsity_of(model):.4f}: "
+                "training stopped, or went back to weights (EarlyStopping), before the schedule's last step. Watch the "
+                "metric from that step on (start_from_epoch), or lower end_step.",
+                stacklevel=2,
+            )
+
+    def target(self, sparsity: float, weights: list[MovingWeight] | None = None) -> list[int]:
         """Returns how many places of each weight make up that sparsity, one at least.
 
         Where weights share a budget, those of the largest magnitude get it.
+
+        Args:
+            sparsity: in [0, 1).
+            weights: default: those whose masks move.
         """
-        shapes = {weight.path: tuple(weight.variable.shape) for weight in self.weights}
+        weights = self.weights if weights is None else weights
+        shapes = {weight.path: tuple(weight.variable.shape) for weight in weights}
         counts: dict[str, int] = {}
         for budget in distributions.get(self.distribution).budgets(shapes, 1 - sparsity):
-            group = [weight for weight in self.weights if weight.path in budget.paths]
+            group = [weight for weight in weights if weight.path in budget.paths]
             own = [budget.keep] if len(group) == 1 else magnitude_counts(group, budget.keep)
             counts.update(zip((weight.path for weight in group), own, strict=True))
-        return [counts[weight.path] for weight in self.weights]
+        return [counts[weight.path] for weight in weights]
+
+    def largest_masks(self, model: keras.Model) -> dict[str, np.ndarray]:
+        """Returns {path: mask} of the largest |w| at the asked sparsity, of a model that has masks."""
+        weights = moving_weights(model)
+        return {
+            weight.path: rules.largest(tf.abs(weight.variable.value), count).numpy()
+            for weight, count in zip(weights, self.target(self.sparsity, weights), strict=True)
+        }
 
 
 def magnitude_counts(weights: list[MovingWeight], total: int) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.background import BackgroundWeights
-from tf_pai.callbacks.weights import WeightState
+from tf_pai.callbacks.weights import WeightState, moving_weights
+from tf_pai.layers.dynamic import recall, remember
 from tf_pai.registry import register_method
 
 DEFAULT_THRESHOLD = 1.0  # of normally distributed weights, keeps about one in eight
@@ -68,6 +70,7 @@ class DNS(BackgroundWeights):
     ):
         super().__init__(sparsity, update_every=update_every, **kwargs)
         self.threshold, self.hysteresis, self.gamma, self.power = threshold, hysteresis, gamma, power
+        self._threshold: float | None = threshold  # in use
         self.moves_every_step = update_every in (1, "1it")
 
     def check(self) -> None:
@@ -83,8 +86,16 @@ class DNS(BackgroundWeights):
         checks.check_not_negative(self, "gamma", "power")
         if self.threshold is not None and not checks.is_number(self.threshold):
             raise ValueError(f"threshold is a number, of standard deviations. Received: threshold={self.threshold!r}.")
-        if super().needs_sparsity() and self.sparsity is None and self.threshold is None:
-            self.threshold = DEFAULT_THRESHOLD
+
+    def prepare(self, model: keras.Model) -> None:
+        """Lets pruned weights go; the model remembers by which threshold, where no argument says so."""
+        is_default = super().needs_sparsity() and self.sparsity is None and self.threshold is None
+        super().prepare(model)
+        layer = moving_weights(model)[0].layer
+        if is_default:
+            remember(layer, "deviations", np.float32(DEFAULT_THRESHOLD))
+        known = recall(layer, "deviations") if self.sparsity is None else None
+        self._threshold = self.threshold if self.threshold is not None or known is None else float(known.numpy())
 
     def needs_sparsity(self) -> bool:
         """Tells whether a sparsity has to be given: never, a threshold does as well."""
@@ -97,15 +108,16 @@ class DNS(BackgroundWeights):
 
     def kept(self, step: int) -> int | None:
         """Returns what the asked sparsity keeps, None where a threshold decides."""
-        return None if self.threshold is not None else super().kept(step)
+        return None if self._threshold is not None else super().kept(step)
 
     def select(self, state: WeightState) -> tf.Tensor:
         """Returns the new mask."""
         size, (low, high) = state.magnitude(), self.hysteresis
-        if self.threshold is None:
-            return rules.largest(size / tf.where(state.alive, low, high), state.total)
-        border = tf.reduce_mean(size) + self.threshold * tf.math.reduce_std(size)
-        above = size > tf.maximum(border, 0.0) * tf.where(state.alive, low, high)
+        hysteresis = tf.cast(tf.where(state.alive, low, high), size.dtype)
+        if self._threshold is None:
+            return rules.largest(size / hysteresis, state.total)
+        border = tf.reduce_mean(size) + self._threshold * tf.math.reduce_std(size)
+        above = size > tf.nn.relu(border) * hysteresis
         return above | rules.largest(size, 1)
 
 

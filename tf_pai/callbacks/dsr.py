@@ -49,7 +49,7 @@ class DSR(DynamicMasks):
         update_every: see `DynamicMasks`.
         drop_fraction: see `DynamicMasks`; of all weights alive together.
         decay: see `DynamicMasks`.
-        **kwargs: see `DynamicMasks`.
+        **kwargs: see `DynamicMasks`; the threshold decides what is dropped, so that `rounding` plays no part.
 
     Example:
         >>> import tf_pai

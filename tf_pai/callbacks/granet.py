@@ -60,11 +60,13 @@ class GraNet(DenseStart):
                 "initial_sparsity lies between 0 and sparsity. Received: "
                 f"initial_sparsity={self.initial_sparsity!r} and sparsity={self.sparsity!r}."
             )
-        if (present := sparsity_of(self.model)) > self.sparsity:
-            raise ValueError(
-                f"GraNet prunes a model further. Received: a model of sparsity {present:.4f}, and "
-                f"sparsity={self.sparsity!r}. Begin with a denser one, or ask for more."
-            )
+        if masked_weights(self.model):
+            alive, wanted = self.alive_and_wanted()
+            if alive < wanted:  # not by sparsities: those of whole numbers of weights are rounded
+                raise ValueError(
+                    f"GraNet prunes a model further. Received: a model of sparsity {sparsity_of(self.model):.4f}, and "
+                    f"sparsity={self.sparsity!r}. Begin with a denser one, or ask for more."
+                )
 
     def needs_sparsity(self) -> bool:
         """Tells whether a sparsity has to be given: always."""
@@ -72,9 +74,8 @@ class GraNet(DenseStart):
 
     def prepare(self, model: keras.Model) -> None:
         """Gives an unpruned model masks, random ones where it does not begin dense."""
-        was_pruned = bool(masked_weights(model))
         super().prepare(model)
-        if not was_pruned and self.initial_sparsity > 0:
+        if sparsity_of(model) == 0 and self.initial_sparsity > 0:
             set_masks(model, self._random_masks(model))
 
     def _random_masks(self, model: keras.Model) -> dict[str, np.ndarray]:

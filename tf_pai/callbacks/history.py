@@ -12,6 +12,10 @@ from tf_pai.callbacks.updater import BORN, EXPLORED, KEPT
 from tf_pai.reporting.scalars import write_scalar
 
 
+def _churn(rows: np.ndarray) -> float:
+    return int(rows[:, BORN].sum()) / max(int(rows[:, KEPT].sum()), 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class MaskUpdate:
     """One update of all masks.
@@ -20,7 +24,8 @@ class MaskUpdate:
         step: after which step.
         density: {path: fraction of the weight's places alive}.
         total_density: the same over all weights.
-        exploration: fraction of all places that have ever been alive (ITOP's R_s).
+        exploration: fraction of all places that have ever been alive (ITOP's R_s); of a model that was saved and
+            loaded, since then, where the callback's state was not carried over (`get_state`, `set_state`).
         churn: fraction of the places alive that came to life in this update.
     """
 
@@ -42,7 +47,6 @@ class MaskHistory:
     Attributes:
         start: {path: density} before the first.
         updates: one `MaskUpdate` each.
-        unrecorded: whether there was an update since the last one of these.
     """
 
     def __init__(self, sizes: dict[str, int], kept: list[int], log_dir: str | None = None):
@@ -51,22 +55,24 @@ class MaskHistory:
         self.updates: list[MaskUpdate] = []
         self._latest = np.array([[n, 0, n] for n in kept]).reshape(-1, 3)
         self._churns: list[float] = []
-        self.unrecorded = False
+        self._seen: list[tuple[int, Any]] = []  # since the last record
         self._writer: Any = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
 
-    def see(self, rows: Any) -> None:
-        """Takes what `Updater` returned, without looking at it yet: a look would wait for the device."""
-        self._latest, self.unrecorded = rows, True
+    def see(self, step: int, rows: Any) -> None:
+        """Takes what `Updater` returned after a step, without looking at it yet: a look would wait for the device."""
+        self._latest = rows
+        self._seen.append((step, rows))
 
-    def add(self, step: int) -> MaskUpdate:
-        """Records the latest rows as the update after `step`."""
-        update = self._now(step)
+    def record(self) -> None:
+        """Records the latest of the updates seen since the last record, if there is one."""
+        if not self._seen:
+            return
+        self._churns += [_churn(np.asarray(rows)) for _, rows in self._seen]
+        update = self._now(self._seen[-1][0])
         self.updates.append(update)
-        self._churns.append(update.churn)
-        self.unrecorded = False
+        self._seen = []
         if self._writer is not None:
             self._write(update)
-        return update
 
     def _now(self, step: int) -> MaskUpdate:
         rows, sizes = np.asarray(self._latest), np.array(list(self.sizes.values()))
@@ -76,7 +82,7 @@ class MaskHistory:
             density=dict(zip(self.sizes, (kept / sizes).tolist(), strict=True)),
             total_density=int(kept.sum()) / total,
             exploration=int(rows[:, EXPLORED].sum()) / total,
-            churn=int(rows[:, BORN].sum()) / max(int(kept.sum()), 1),
+            churn=_churn(rows),
         )
 
     def _write(self, update: MaskUpdate) -> None:
@@ -105,11 +111,9 @@ class MaskHistory:
         ]
 
     def epoch_logs(self) -> dict[str, float]:
-        """Returns {"density", "exploration", "churn"}, churn as the mean over the updates since the last call."""
-        now = self._now(0)
-        churns = self._churns + [now.churn] * self.unrecorded
-        churn = float(np.mean(churns)) if churns else 0.0
-        self._churns, self.unrecorded = [], False
+        """Returns {"density", "exploration", "churn"}, churn as the mean over all updates recorded since last time."""
+        now, churn = self._now(0), float(np.mean(self._churns)) if self._churns else 0.0
+        self._churns = []
         return {"density": now.total_density, "exploration": now.exploration, "churn": churn}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:

@@ -55,6 +55,7 @@ class MEST(DynamicMasks):
         """Raises a ValueError where an argument is wrong."""
         super().check()
         checks.check_not_negative(self, "importance")
+        checks.check_boolean(self, "soft_bound")
         if self.growth not in ("random", "gradient"):
             raise ValueError(f'growth is "random" or "gradient". Received: growth={self.growth!r}.')
 

@@ -34,7 +34,7 @@ class TopKAST(BackgroundWeights):
         sparsity: of A; see `BackgroundWeights`.
         backward_sparsity: of B, below `sparsity`; default: B is twice as dense as A.
         exploration_strength: of the penalty; it is part of the gradient and not of the reported loss.
-        **kwargs: see `DenseStart` and `DynamicMasks`.
+        **kwargs: see `DenseStart` and `DynamicMasks`; the drop fraction, its decay and rounding play no part.
 
     Example:
         >>> import tf_pai
@@ -80,14 +80,18 @@ class TopKAST(BackgroundWeights):
         self._growth = (1 - backward) / (1 - forward)
         super().prepare(model)
         if is_dense:
-            self.weights = moving_weights(model)
-            for weight, count in zip(self.weights, self.target(self.sparsity), strict=True):
-                weight.mask.assign(tf.cast(rules.largest(tf.abs(weight.variable.value), count), tf.float32))
+            masks = self.largest_masks(model)
+            for weight in moving_weights(model):
+                weight.mask.assign(masks[weight.path])
         for layer in prunable_layers(model).values():
             for inner, (variable, mask) in layer.pairs.items():
                 if recall(layer, f"backward/{inner}") is None:
                     kept = tf.math.count_nonzero(mask.value, dtype=tf.int32)
                     remember(layer, f"backward/{inner}", self._backward(variable.value, mask.value != 0, kept).numpy())
+
+    def is_short(self) -> bool:
+        """Tells whether the model is denser than asked: never, the first A is chosen before the first step."""
+        return False
 
     def _backward(self, value: tf.Tensor, forward: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
         wanted = tf.cast(tf.round(tf.cast(kept, tf.float64) * self._growth), tf.int32)

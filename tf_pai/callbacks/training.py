@@ -8,6 +8,7 @@ graph, so that each dense gradient can be freed as soon as its own weight has be
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,8 +17,10 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import reduce_per_replica
 
+from tf_pai.callbacks import checks
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.slots import counter_of, optimizers_of
+from tf_pai.layers.optimizers import loss_scale_of
 from tf_pai.layers.projection import masked_gradient
 
 LOOK_AHEAD = 1000  # batches
@@ -32,17 +35,24 @@ class TrainFunction:
 
     Attributes:
         count: batches that the optimizer has seen so far.
-        armed: set by the callback before each execution. A call without it comes from elsewhere (a `fit` without the
-            callback, after an interrupted one): the model gets its own function back.
+        armed: whether the next call is one of this `fit`. Another comes from elsewhere (`train_on_batch`, or a `fit`
+            without the callback after an interrupted one): the model gets its own function back, until `arm`.
     """
 
     def __init__(self, callback: Any, model: keras.Model):
         self.callback, self.model = callback, model
-        self.count, self._next_due, self.armed = 0, 0, False
+        self.count, self._next_due, self.armed, self._is_checked = 0, 0, False, False
         self._plain = model.train_function
         self._single: Callable | None = None
         self._due: Callable | None = None
         model.train_function = self
+
+    def arm(self) -> None:
+        """Lets the next call be one of this `fit`; the optimizer has gone on where others have trained in between."""
+        if self.model.train_function is not self:
+            self.model.train_function = self
+            self.count_from(self.callback.batches_seen())
+        self.armed = True
 
     def remove(self) -> None:
         """Gives the model its own train function back."""
@@ -56,10 +66,18 @@ class TrainFunction:
             self.model.make_train_function()
             return self.model.train_function(iterator)
         self.armed = False
-        steps = self.model.steps_per_execution
+        steps, before = self.model.steps_per_execution, self.count
         due = self._is_due_within(steps)
         if due and (steps > 1 or self.callback.reads_gradient):
-            return self._one_by_one(iterator, steps)
+            logs = self._one_by_one(iterator, steps)
+        else:
+            logs = self._at_once(iterator, steps, due)
+        if not self._is_checked:
+            checks.check_updates(self.callback, self.callback.batches_seen() - before, steps)
+            self._is_checked = True
+        return logs
+
+    def _at_once(self, iterator: Any, steps: int, due: bool) -> Any:
         logs = self._plain(iterator)
         self.count += steps
         if due and self._took_place():
@@ -142,6 +160,7 @@ class TrainFunction:
 
                 def step(batch: Any) -> Any:
                     captured.gradients, captured.dense = {}, {}
+                    captured.graph = tf.compat.v1.get_default_graph()
                     return model.train_step(batch), captured.gradients
 
                 logs, gradients = strategy.run(step, args=(batch,))
@@ -188,22 +207,19 @@ def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: b
     optimizer, captured = model.optimizer, threading.local()  # replicas are threads
     by_id = {id(weight.variable): weight for weight in weights}
     masking = {id(w.variable) for w in weights if w.masks_gradient and not _takes_dense_gradients(optimizer)}
-    apply = optimizer.apply
+    apply = optimizer.apply if train else functools.partial(_count_only, optimizer)
 
     def capture(grads: Any, trainable_variables: Any = None) -> None:
+        checks.check_graph(captured.graph)
         variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
-        grads = list(grads)
+        grads, scale = list(grads), loss_scale_of(optimizer)
         for i, (gradient, variable) in enumerate(zip(grads, variables, strict=True)):
             weight = by_id.get(id(variable))
             if weight is not None and gradient is not None:
-                captured.gradients[weight.path] = weight.dense_gradient(gradient, captured)
+                captured.gradients[weight.path] = weight.dense_gradient(gradient, captured, scale)
                 if id(variable) in masking:
                     grads[i] = masked_gradient(gradient, weight.mask.value)
-        if train:
-            apply(grads, variables)
-        else:
-            for counting in {id(o): o for o in (counter_of(optimizer), *optimizers_of(optimizer))}.values():
-                counting._iterations.assign_add(1)
+        apply(grads, variables)
 
     own = vars(optimizer).get("apply")
     with dense_backward(weights, captured):
@@ -214,6 +230,14 @@ def captured_gradients(model: keras.Model, weights: list[MovingWeight], train: b
             vars(optimizer).pop("apply")
             if own is not None:
                 vars(optimizer)["apply"] = own
+
+
+def _count_only(optimizer: Any, grads: Any, variables: Any) -> None:
+    """Takes the place of an update of the weights; gradients that were accumulated for it are used up as well."""
+    for counting in {id(o): o for o in (counter_of(optimizer), *optimizers_of(optimizer))}.values():
+        counting._iterations.assign_add(1)
+        if counting.gradient_accumulation_steps:
+            counting._backend_reset_gradient_accumulators()
 
 
 def _takes_dense_gradients(optimizer: Any) -> bool:

@@ -111,13 +111,20 @@ class Updater:
         return tf.stack([tf.size(flat, tf.int64), born, explored.add(flat)])
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the bits of what has ever been alive, by the weights' order: names differ between sessions."""
-        return {f"ever_alive/{i}": explored.bits() for i, explored in enumerate(self.explored)}
+        """Returns the bits of what has ever been alive, and the weights' paths in their order."""
+        bits = {f"ever_alive/{i}": explored.bits() for i, explored in enumerate(self.explored)}
+        return {**bits, "paths": np.array([weight.path for weight in self.weights])}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Adds what `get_state` returned, where `state` has that of weights of the same size."""
-        for i, (weight, explored) in enumerate(zip(self.weights, self.explored, strict=True)):
-            bits = state.get(f"ever_alive/{i}")
+        """Adds what `get_state` returned, where `state` has that of weights of the same size.
+
+        They go by their paths; by their order where none is known: names may differ between sessions.
+        """
+        places = {str(path): i for i, path in enumerate(state.get("paths", []))}
+        if not any(weight.path in places for weight in self.weights):
+            places = {weight.path: i for i, weight in enumerate(self.weights)}
+        for weight, explored in zip(self.weights, self.explored, strict=True):
+            bits = state.get(f"ever_alive/{places.get(weight.path)}")
             if bits is not None and bits.size == -(-weight.size // 8):
                 explored.add_bits(bits)
 
