@@ -211,7 +211,7 @@ def verify(model: keras.Model) -> bool:
             place = tuple(int(i) for i in alive[0])
             raise ValueError(
                 f"Every pruned weight is zero. Received: {path}{list(place)} = {values[place]}, and "
-                f"{len(alive) - 1} more in this weight. Something wrote past the optimizer; "
-                "tf_pai.set_masks(model, tf_pai.get_masks(model)) puts the zeros back."
+                f"{len(alive) - 1} more in this weight. Something wrote past the optimizer, or trained on "
+                "without the callback that keeps pruned weights; tf_pai.set_masks(model, tf_pai.get_masks(model)) puts the zeros back."
             )
     return True
