@@ -212,6 +212,7 @@ def verify(model: keras.Model) -> bool:
             raise ValueError(
                 f"Every pruned weight is zero. Received: {path}{list(place)} = {values[place]}, and "
                 f"{len(alive) - 1} more in this weight. Something wrote past the optimizer, or trained on "
-                "without the callback that keeps pruned weights; tf_pai.set_masks(model, tf_pai.get_masks(model)) puts the zeros back."
+                "without the callback that keeps pruned weights; "
+                "tf_pai.set_masks(model, tf_pai.get_masks(model)) puts the zeros back."
             )
     return True
