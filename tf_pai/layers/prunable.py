@@ -256,13 +256,17 @@ class PrunableLayer(keras.layers.Wrapper):
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the masks; of a file from the middle of a training whose masks move, what that remembers, too."""
-        for i, (_, mask) in enumerate(self.pairs.values()):
-            size = int(np.prod(mask.shape))
-            mask.assign(np.unpackbits(np.asarray(store[str(i)]))[:size].reshape(mask.shape).astype("float32"))
+        self.load_masks(store)
         if any(not name.isdigit() for name in store.keys()):  # noqa: SIM118, a store of Keras is no dict
             from tf_pai.layers.dynamic import read_memory  # built on this module
 
             read_memory(self, store)
+
+    def load_masks(self, store: Any) -> None:
+        """Reads the masks."""
+        for i, (_, mask) in enumerate(self.pairs.values()):
+            size = int(np.prod(mask.shape))
+            mask.assign(np.unpackbits(np.asarray(store[str(i)]))[:size].reshape(mask.shape).astype("float32"))
 
     # Looking like the inner layer.
 

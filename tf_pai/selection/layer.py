@@ -248,7 +248,7 @@ class ScoredLayer(PrunableLayer):
 
     def load_own_variables(self, store: Any) -> None:
         """Reads masks, scores and the number of draws."""
-        super().load_own_variables(store)
+        self.load_masks(store)
         for i, scores in enumerate(self.scores.values()):
             scores.assign(np.asarray(store[f"scores{i}"]))
         self.draws.assign(np.asarray(store["draws"]))
