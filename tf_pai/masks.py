@@ -119,7 +119,7 @@ def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
     flat_of = {id(layers[path]): flat for path, flat in moved.items()}
     if not flat_of:
         return model
-    refuse_inner_sparse_layers(model)
+    refuse_inner_sparse_layers(model, set(flat_of))
 
     def change(layer: Any, copy: Any) -> Any:
         if isinstance(layer, SparseMultiHeadAttention):

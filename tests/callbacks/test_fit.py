@@ -142,6 +142,18 @@ class TestWhatIsLeftBehind:
         model.fit(data(), verbose=0, callbacks=[callback, other])
         assert [update.step for update in callback.history.updates] == [2, 6, 8]
 
+    def test_a_function_that_another_callback_wraps_around_stays(self):
+        model, calls = mlp(), []
+
+        def wrap(logs=None):
+            inner = model.train_function
+            model.train_function = lambda iterator: calls.append(1) or inner(iterator)
+
+        wrapping = keras.callbacks.LambdaCallback(on_train_begin=wrap)
+        callback = RigL(**RIGL)
+        model.fit(data(), verbose=0, callbacks=[callback, wrapping])
+        assert len(calls) == 8 and [update.step for update in callback.history.updates] == [2, 4, 6, 8]
+
     def test_the_models_own_train_function_returns_after_an_interruption(self):
         model = mlp()
 
@@ -194,6 +206,12 @@ class TestFittingAgain:
         model.fit(data(), verbose=0, callbacks=[RigL(update_every=2, end_step=12, seed=1)])
         model.fit(data(), initial_epoch=1, epochs=2, verbose=0, callbacks=[callback])
         assert callback.schedule.end == 12
+
+    def test_pieces_of_one_training_after_its_end_need_no_warning(self, recwarn):
+        model, callback = mlp(), SET(update_every=2, end_step=8)
+        for epoch in range(3):
+            model.fit(data(), initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[callback])
+        assert not [warning for warning in recwarn if "moves no mask" in str(warning.message)]
 
     def test_a_callback_begins_anew_with_another_model(self):
         callback = SET(update_every=1, end_step=4, decay="constant", seed=0)

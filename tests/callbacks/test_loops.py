@@ -67,6 +67,22 @@ class TestLoops:
         assert len(explored) == 3 and all(((a & b) == a).all() for a, b in zip(explored, restored, strict=True))
         assert other.history.updates == callback.history.updates and other.history.start == callback.history.start
 
+    @pytest.mark.parametrize("again", ["state", "end"])
+    def test_batches_are_counted_once(self, again):
+        """Where a state is put back that agrees with the optimizer, and where a loop of a lost optimizer goes on."""
+        model, callback = mlp(), SET(update_every=4, end_step=99)
+        callback.begin(model)
+        for seen in range(1, 13):
+            if seen == 7 and again == "state":
+                callback.set_state(callback.get_state())
+            elif seen == 7:
+                callback.on_train_end()
+                model.optimizer.iterations.assign(0)
+                callback.begin(model)
+            model.optimizer.iterations.assign_add(1)
+            callback.step(None)
+            assert callback._loop_count == seen
+
     @pytest.mark.parametrize("name", ["RigL", "SNFS", "DNS"])
     def test_train_on_batch(self, name):
         callback = method(name)

@@ -66,6 +66,7 @@ def test_a_sequential_inside_a_subclassed_model_is_converted_too(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     x, _ = data(4)
     np.testing.assert_array_equal(loaded(x), sparse(x))
+    assert [type(layer).__name__ for layer in (*loaded.body.layers, loaded.head)] == kinds
     grown = {paths[0]: np.ones((3, 3, 2, 4))}
     assert tf_pai.set_masks(loaded, grown) is loaded and loaded.body.layers[0].nnz == 72
     back = tf_pai.to_dense(sparse)
@@ -73,6 +74,99 @@ def test_a_sequential_inside_a_subclassed_model_is_converted_too(tmp_path):
     fit(masked), fit(back), fit(loaded)
     assert difference(masked, back) < 1e-4  # both are stripped
     assert type(tf_pai.strip(loaded).body.layers[0]) is L.Conv2D and not tf_pai.get_masks(loaded)
+
+
+class Sharing(keras.Model):
+    """Two models inside, one of which has the other's layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = keras.Sequential([keras.Input((8, 8, 2)), L.Flatten(), L.Dense(4)])
+        inputs = keras.Input((8, 8, 2))
+        self.whole = keras.Model(inputs, L.Dense(3)(self.encoder(inputs)))
+
+    def call(self, x):
+        return self.whole(x)
+
+
+def test_models_inside_that_share_layers_stay_masked_from_outside():
+    model = Sharing()
+    model(data(1)[0])
+    model = pruned(model)
+    sparse = tf_pai.to_sparse(model)
+    assert len(sparse.trainable_variables) == 4 and tf_pai.verify(sparse)
+
+
+def test_masks_beside_a_sparse_layer_inside_leave_the_optimizer():
+    class Body(keras.Model):
+        def __init__(self):
+            super().__init__()
+            sparse = tf_pai.layers.SparseDense(4, density=0.5)
+            self.body = keras.Sequential([L.Flatten(), sparse, L.Dense(3, name="fc")])
+
+        def call(self, x):
+            return self.body(x)
+
+    model = Body()
+    model.compile("adam", LOSS)
+    fit(model)
+    assert tf_pai.set_masks(model, {"body/fc/kernel": np.eye(4, 3)}) is model
+    assert int(fit(model).optimizer.iterations) == 8 and tf_pai.verify(model)
+
+
+def test_paths_stay_where_a_layer_changes_its_form():
+    class One(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.fc = L.Flatten(), tf_pai.layers.SparseDense(3, density=0.5)
+
+        def call(self, x):
+            return self.fc(self.flat(x))
+
+    model = One()
+    model.compile("adam", LOSS)
+    paths = list(tf_pai.get_masks(fit(model)))
+    assert paths == ["fc/kernel"] and list(tf_pai.get_masks(tf_pai.to_dense(model))) == paths
+    assert int(model.optimizer.iterations) == 4
+    assert type(tf_pai.strip(tf_pai.to_sparse(model)).fc) is L.Dense
+
+
+def test_an_optimizer_that_trains_other_weights_is_not_refused():
+    class Outer(keras.Model):
+        def train_step(self, batch):
+            self.inner(batch[0], training=True)
+            return super().train_step(batch)
+
+        def call(self, x):
+            return self.fc(self.flat(x))
+
+    model = Outer()
+    model.flat, model.fc = L.Flatten(), L.Dense(3)
+    inner = tf_pai.to_sparse(pruned())
+    inner.trainable = False
+    model.inner = inner
+    model.compile(keras.optimizers.Muon(), LOSS)
+    fit(model)
+
+
+def test_a_sparse_layer_inside_stays_while_another_gets_more_weights():
+    inner = L.TimeDistributed(tf_pai.layers.SparseDense(3, density=0.5))
+    layers = [inner, tf_pai.layers.SparseDense(2, density=0.5, name="fc")]
+    model = keras.Sequential([keras.Input((4, 6)), *layers])
+    assert tf_pai.set_masks(model, {"fc/kernel": np.ones((3, 2))}).get_layer("fc").nnz == 6
+
+
+def test_a_stripped_sparse_model_keeps_slots_and_step():
+    model = tf_pai.to_sparse(pruned())
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), LOSS)
+    slots = {path: held.positions() for path, held in tf_pai.layers.held_masks(fit(model)).items()}
+    before = [slot.numpy() for slot in model.optimizer.momentums if slot.name.endswith("kernel_momentum")]
+    plain = tf_pai.strip(model)
+    after = [slot.numpy() for slot in plain.optimizer.momentums if slot.name.endswith("kernel_momentum")]
+    assert int(plain.optimizer.iterations) == 4
+    for old, new, flat in zip(before, after, slots.values(), strict=True):
+        np.testing.assert_array_equal(old, new.reshape(-1)[flat])
+        assert np.count_nonzero(new) == np.count_nonzero(old)
 
 
 def test_a_stripped_subclassed_model_trains_on():

@@ -75,7 +75,8 @@ class MaskMover(keras.callbacks.Callback):
         self._length = None if batches_per_epoch is None or total is None else (batches_per_epoch, total)
         self.schedule = self._schedule_in_steps(batches_per_epoch, total)
         self.check()
-        checks.check_not_over(self, max(self.batches_seen() - late, self._loop_count) // self._batches_per_step)
+        if not self._restored:  # else this callback has been here, and knows
+            checks.check_not_over(self, max(self.batches_seen() - late, self._loop_count) // self._batches_per_step)
         with self._scope():
             self.prepare(self.model)
             if self.optimizer is not None and not self.optimizer.built:

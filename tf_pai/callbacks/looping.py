@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_pai.callbacks import checks
 from tf_pai.callbacks.gradients import DenseGradients
@@ -16,12 +17,23 @@ class InLoop(MaskMover):
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen_at_first, self._is_counted = 0, False
+        self._seen_at_first, self._ahead, self._is_counted = 0, 0, False
 
     def set_model(self, model: keras.Model, optimizer: Any = None) -> None:
         """Says which model is trained, and with which optimizer where that is not `model.optimizer`."""
         super().set_model(model, optimizer)
+        self._count_from_here()
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Takes what `get_state` returned, before training goes on."""
+        super().set_state(state)
+        if self._model is not None:
+            self._count_from_here()
+
+    def _count_from_here(self) -> None:
         self._seen_at_first, self._is_counted = self.batches_seen(), False
+        # A loop that goes on without its optimizer's state is ahead of it.
+        self._ahead = max(self._loop_count - self._seen_at_first, 0)
 
     def begin(self, model: keras.Model, optimizer: Any = None) -> None:
         """Makes everything ready for a loop.
@@ -77,9 +89,7 @@ class InLoop(MaskMover):
         """
         seen, before = self.batches_seen(), self._loop_count
         self._is_counted = self._is_counted or seen != self._seen_at_first
-        # A loop that goes on without its optimizer's state is ahead of it.
-        ahead = max(int(self._restored.get("count", 0)) - self._seen_at_first, 0)
-        self._loop_count = seen + ahead if self._is_counted else max(before, seen) + 1
+        self._loop_count = seen + self._ahead if self._is_counted else max(before, seen) + 1
         return self._loop_count != before
 
     def _gradients_of(self, x: Any, y: Any, sample_weight: Any) -> Any:

@@ -41,7 +41,8 @@ class TrainFunction:
 
     def __init__(self, callback: Any, model: keras.Model):
         self.callback, self.model = callback, model
-        self.count, self._next_due, self.armed, self._is_checked = 0, 0, False, False
+        self.count, self._next_due = 0, 0
+        self.armed = self._is_checked = self._was_sent_away = False
         self._plain = model.train_function
         self._single: Callable | None = None
         self._due: Callable | None = None
@@ -49,8 +50,8 @@ class TrainFunction:
 
     def arm(self) -> None:
         """Lets the next call be one of this `fit`; the optimizer has gone on where others have trained in between."""
-        if self.model.train_function is not self:
-            self.model.train_function = self
+        if self._was_sent_away:  # others may have wrapped or replaced the function since: theirs stays
+            self.model.train_function, self._was_sent_away = self, False
             self.count_from(self.callback.batches_seen())
         self.armed = True
 
@@ -63,6 +64,7 @@ class TrainFunction:
         """Runs one execution: `steps_per_execution` batches."""
         if not self.armed:
             self.remove()
+            self._was_sent_away = True
             self.model.make_train_function()
             return self.model.train_function(iterator)
         self.armed = False

@@ -25,7 +25,7 @@ from tf_pai.layers import (
 )
 from tf_pai.layers.carrying import TrainingState
 from tf_pai.layers.paths import is_graph
-from tf_pai.layers.wrapping import refuse_inner_sparse_layers
+from tf_pai.layers.wrapping import refuse_inner_sparse_layers, shares_weights
 from tf_pai.masks import set_masks
 from tf_pai.records import record_of, remember, remember_compute
 from tf_pai.registry import nearest
@@ -87,7 +87,8 @@ def to_sparse(model: keras.Model, compute: str = "sparse") -> keras.Model:
             "froze. Call tf_pai.to_sparse(tf_pai.set_masks(tf_pai.strip(model), tf_pai.get_masks(model)))."
         )
     if kernels.available() and not is_graph(model):
-        model = _converted(model, _unfolded)
+        shared = {id(layer) for layer in model._layers if shares_weights(layer, model)}
+        model = _converted(model, lambda layer: None if id(layer) in shared else _unfolded(layer))
     choices = {id(layer): Choice.of(layer, compute) for layer in prunable_layers(model).values()}
     rows = [choices[id(layer)].row(path) for path, layer in prunable_layers(model).items()]
 

@@ -45,13 +45,13 @@ class TrainingState:
         Args:
             model: the same one, its layers replaced, or another of the same weights that was compiled alike.
         """
-        if self.optimizer is None or model.optimizer is None:
+        if self.optimizer is None or getattr(model, "optimizer", None) is None:
             return
         if model.optimizer is self.optimizer:
             if [id(weight) for weight in self.weights] == [id(weight) for weight in model.trainable_variables]:
                 return
             self._give_another(model)
-        if not self.optimizer.built:
+        if not self.optimizer.built or not self._is_of(model):
             return
         model.optimizer.build(model.trainable_variables)
         values = self._slots(model)
@@ -61,12 +61,16 @@ class TrainingState:
     def _give_another(self, model: keras.Model) -> None:
         """A Keras optimizer trains the variables it was built for, and no others."""
         new = copy_optimizer(self.optimizer)
-        if len(self.weights) == len(model.trainable_variables):
+        if self._is_of(model):
             keep_exclusions(self.optimizer, new, zip(self.weights, model.trainable_variables, strict=True))
         with DotNotTrackScope():
             model.optimizer = new
         if model.compiled:
             model._compile_config.config["optimizer"] = new
+
+    def _is_of(self, model: keras.Model) -> bool:
+        """Tells whether the model trains the same weights, in whatever form."""
+        return [weight.name for weight in self.weights] == [weight.name for weight in model.trainable_variables]
 
     def _slots(self, model: keras.Model) -> list[Any]:
         """Values for the variables of the model's optimizer; none where some do not correspond."""
@@ -76,24 +80,24 @@ class TrainingState:
         after = held_masks(model)
         path_of = {
             id(slot): path
-            for path in after
-            if path in self.held and SparseMask in (type(self.held[path]), type(after[path]))
-            for slot in parallel_slots(self.optimizer, self.held[path].weight)
+            for path, before in self.held.items()
+            if SparseMask in (type(before), type(after.get(path)))
+            for slot in parallel_slots(self.optimizer, before.weight)
         }
         values = []
         for old, new in zip(source, target, strict=True):
             path = path_of.get(id(old))
-            values.append(_same(old, new) if path is None else self._in_form(old.numpy(), path, after[path]))
+            values.append(_same(old, new) if path is None else self._in_form(old.numpy(), path, after.get(path)))
         return [] if any(value is None for value in values) else values
 
-    def _in_form(self, slot: np.ndarray, path: str, after: HeldMask) -> np.ndarray:
-        """A slot of a weight that is sparse before or after."""
-        old = self.positions.get(path)
-        if old is None:
+    def _in_form(self, slot: np.ndarray, path: str, after: HeldMask | None) -> np.ndarray:
+        """A slot of a weight that is sparse before or after; `after` is None where it has no mask any more."""
+        if path not in self.positions and after is not None:
             return slot.reshape(-1)[after.positions()]
+        old = self.positions[path]
         if isinstance(after, SparseMask):
             return carried_over(slot, old, after.positions())
-        dense = np.zeros(after.shape, slot.dtype)
+        dense = np.zeros(self.held[path].shape, slot.dtype)
         dense.flat[old] = slot
         return dense
 

@@ -137,18 +137,21 @@ def projection_suffices(optimizer: Any) -> bool:
     return not (optimizer.clipnorm or optimizer.global_clipnorm) and in_train_step_of_keras()
 
 
-def training_optimizers(called: Any) -> list[Any]:
-    """Returns the optimizers that do the work for a model that is called, and for models whose methods call it.
+def training_optimizers(called: Any, weight: Any) -> list[Any]:
+    """Returns the optimizers that train a weight in the step that calls: of the model called, or of that of the step.
 
     Args:
         called: the outermost layer that is called; a step of the user's own may call another than its model.
+        weight: a weight.
     """
     models, frame = [called], inspect.currentframe()
     while frame is not None:
-        models.append(frame.f_locals.get("self"))
+        if frame.f_code.co_name == "train_step":
+            models.append(frame.f_locals.get("self"))
+            break
         frame = frame.f_back
-    used = [getattr(model, "optimizer", None) for model in models if isinstance(model, keras.Model)]
-    return list({id(leaf): leaf for optimizer in used for leaf in optimizers_of(optimizer)}.values())
+    used = [m for m in models if isinstance(m, keras.Model) and any(weight is v for v in m.trainable_variables)]
+    return [leaf for model in used for leaf in optimizers_of(getattr(model, "optimizer", None))]
 
 
 def in_train_step_of_keras() -> bool:

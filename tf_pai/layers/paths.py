@@ -50,8 +50,8 @@ def unwrapped(layer: Any) -> Any:
 
 
 def _is_auto_named(layer: keras.Layer) -> bool:
-    kinds = (type(layer), getattr(layer, "stands_for", type(layer)))  # a sparse layer may be called as its plain form
-    return any(re.fullmatch(rf"{to_snake_case(kind.__name__)}(_\d+)?", layer.name) for kind in kinds)
+    kind = to_snake_case(getattr(layer, "stands_for", type(layer)).__name__)
+    return re.fullmatch(rf"(sparse_|fused_)?{kind}(_\d+)?", layer.name) is not None  # a form keeps the other's name
 
 
 def attribute_paths(layer: keras.Layer) -> dict[int, str]:

@@ -210,8 +210,7 @@ class SparseKernel(MovableKernel, Convertible, StructuredMasks):
 
     def _refuse_matrix_rules(self) -> None:
         context = self._get_call_context()
-        learns = context.training and self._kernel.trainable
-        for optimizer in training_optimizers(context.entry_layer) if learns else ():
+        for optimizer in training_optimizers(context.entry_layer, self._kernel) if context.training else ():
             if isinstance(optimizer, NEEDS_MATRIX):
                 name = type(optimizer).__name__
                 raise ValueError(

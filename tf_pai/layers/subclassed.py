@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 from keras.src.saving.object_registration import GLOBAL_CUSTOM_NAMES
 
+from tf_pai.layers.copying import Copy
 from tf_pai.layers.normalizing import FusedBatchNormalization
 from tf_pai.layers.paths import attribute_paths, is_graph, walk
 from tf_pai.layers.prunable import PACKAGE, PrunableLayer
+from tf_pai.layers.rebuilding import rebuild
 from tf_pai.layers.sparse import SparseKernel
 from tf_pai.layers.sparse_attention import SparseMultiHeadAttention
 
@@ -68,7 +70,7 @@ def replace_children(model: keras.Model, change: Change) -> None:
     if was_locked:
         model._tracker.lock()
     model.train_function = model.test_function = model.predict_function = None
-    if isinstance(model, keras.Model):
+    if isinstance(model, keras.Model) and model.compiled and model._compile_config.config.get("jit_compile") is True:
         asked, model.jit_compile = model.jit_compile, False  # setting what is there already would do nothing
         model.jit_compile = asked  # Keras turns it off, with a warning, where a new layer does not allow it
 
@@ -77,21 +79,53 @@ def _same_items(new: Any, old: Any) -> bool:
     return isinstance(new, tuple) and len(new) == len(old) and all(a is b for a, b in zip(new, old, strict=True))
 
 
+def _form_of(layer: keras.Layer) -> dict[str, Any] | None:
+    """What a configuration says of a layer that is not as the user's code makes it; None of any other."""
+    if isinstance(layer, PrunableLayer):
+        options = {k: v for k, v in layer.get_config().items() if k not in _OF_THE_LAYER}
+        return {"class": keras.saving.get_registered_name(type(layer)), "options": options}
+    if isinstance(layer, OF_TF_PAI):
+        return {"class": keras.saving.get_registered_name(type(layer)), "layer": layer.get_config()}
+    if holds_masks(layer):
+        forms = {str(i): _form_of(part) for i, part in enumerate(_parts(layer))}
+        return {"inside": {i: form for i, form in forms.items() if form is not None}}
+    return None
+
+
+def _in_form(layer: Any, form: dict[str, Any]) -> Any:
+    """A layer as the user's code makes it, in the form that `_form_of` has told."""
+    if "inside" in form:
+        order = {id(part): str(i) for i, part in enumerate(_parts(layer))}
+
+        def changed(part: Any, copy: Copy) -> Any:
+            inner = form["inside"].get(order.get(id(part)))
+            return copy(part) if inner is None else _in_form(copy(part), inner)
+
+        return rebuild(layer, changed)
+    kind = keras.saving.get_registered_object(form["class"])
+    return kind.from_config(form["layer"]) if "layer" in form else kind(layer, **form["options"])
+
+
+def _parts(graph: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a graph, those of nested graphs in their place."""
+    for layer in graph.layers:
+        if is_graph(layer):
+            yield from _parts(layer)
+        else:
+            yield layer
+
+
 class SubclassedModel(keras.Model):
     """Stands in the config of a wrapped subclassed model: makes the user's model again, and wraps it again."""
 
     def get_config(self) -> dict:
         """Returns the configuration of the user's model, and which of its layers are wrapped."""
         wrapped = {}
+        children = {id(layer): layer for layer in self._layers}
         for child_id, path in attribute_paths(self).items():
-            child = next((layer for layer in self._layers if id(layer) == child_id), None)
-            if isinstance(child, PrunableLayer):
-                options = {k: v for k, v in child.get_config().items() if k not in _OF_THE_LAYER}
-                wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "options": options}
-            elif isinstance(child, OF_TF_PAI):
-                wrapped[path] = {"class": keras.saving.get_registered_name(type(child)), "layer": child.get_config()}
-            elif holds_masks(child):
-                wrapped[path] = {"graph": keras.saving.serialize_keras_object(child)}
+            form = _form_of(children[child_id]) if child_id in children else None
+            if form is not None:
+                wrapped[path] = form
         this_class = type(self)
         self.__class__ = self._tf_pai_plain_class
         try:
@@ -116,13 +150,8 @@ class SubclassedModel(keras.Model):
         wrapped = config["tf_pai_wrapped"]
 
         def rewrapped(layer: keras.Layer) -> keras.Layer:
-            wrapping = wrapped.get(names.get(id(layer)))
-            if wrapping is None:
-                return layer
-            if "graph" in wrapping:
-                return keras.saving.deserialize_keras_object(wrapping["graph"], custom_objects=custom_objects)
-            kind = keras.saving.get_registered_object(wrapping["class"])
-            return kind.from_config(wrapping["layer"]) if "layer" in wrapping else kind(layer, **wrapping["options"])
+            form = wrapped.get(names.get(id(layer)))
+            return layer if form is None else _in_form(layer, form)
 
         replace_children(plain, rewrapped)
         remember_wrapping(plain)

@@ -74,11 +74,34 @@ def replace_layers(model: keras.Model, change: Callable[[Any, Any], Any]) -> ker
     """
     if is_graph(model):
         return rebuild(model, lambda layer, copy: change(layer, copy(layer)))
+    from tf_pai.layers.carrying import TrainingState  # built on this module
+
+    _refuse_shared_graphs(model)
+    state = TrainingState.of(model)
     replace_children(
         model, lambda layer: _changed_inside(layer, change) if holds_masks(layer) else change(layer, layer)
     )
     remember_wrapping(model)
+    state.carry_to(model)
     return model
+
+
+def _refuse_shared_graphs(model: keras.Model) -> None:
+    """Raises ValueError where copies of graphs would no longer share what these share."""
+    for child in model._layers:
+        if holds_masks(child) and shares_weights(child, model):
+            raise ValueError(
+                "Layers of a model inside a subclassed one are replaced in a copy of it. Received: "
+                f"{child.name!r}, which shares weights with another layer of {model.name!r}. Build both of plain "
+                "layers, which are masked from outside."
+            )
+
+
+def shares_weights(child: keras.Layer, model: keras.Model) -> bool:
+    """Tells whether a layer that a subclassed model holds shares weights with another that it holds."""
+    own = {id(variable) for variable in child.variables}
+    others = (layer for layer in model._layers if layer is not child)
+    return any(id(variable) in own for layer in others for variable in layer.variables)
 
 
 def _changed_inside(graph: keras.Model, change: Callable[[Any, Any], Any]) -> keras.Model:
@@ -106,13 +129,22 @@ def sparse_layers(model: keras.Layer) -> dict[str, SparseKernel]:
     return {path: layer for path, layer in walk(model) if isinstance(layer, SparseKernel) and layer.built}
 
 
-def refuse_inner_sparse_layers(model: keras.Model) -> None:
-    """Raises ValueError where a sparse layer cannot be replaced: one that a layer of the model's, no graph, holds."""
+def refuse_inner_sparse_layers(model: keras.Model, ids: set[int] | None = None) -> None:
+    """Raises ValueError where a sparse layer cannot be replaced: one that a layer of the model's, no graph, holds.
+
+    Args:
+        model: a model.
+        ids: ids of the layers that are to be replaced; None for all sparse ones.
+    """
     replaceable = {id(layer) for layer in _own_layers(model)}
     for layer in _own_layers(model):
         if isinstance(layer, SparseMultiHeadAttention):
             replaceable |= {id(part) for _, part in walk(layer)}
-    inner = [path for path, layer in sparse_layers(model).items() if id(layer) not in replaceable]
+    inner = [
+        path
+        for path, layer in sparse_layers(model).items()
+        if id(layer) not in replaceable and (ids is None or id(layer) in ids)
+    ]
     if inner:
         raise ValueError(
             f"Layers of the model itself, and of models in it, are replaced. Received: sparse {inner[0]!r}, which "
