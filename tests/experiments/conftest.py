@@ -1,0 +1,11 @@
+"""Experiments turn op determinism on for the process, under which Keras compiles nothing by XLA: tests that follow do."""
+
+import pytest
+from tensorflow.python.framework.config import disable_op_determinism
+
+
+@pytest.fixture(autouse=True)
+def _free_order():
+    """Turns op determinism off again."""
+    yield
+    disable_op_determinism()
