@@ -1,4 +1,4 @@
-"""Experiments turn op determinism on for the process, under which Keras compiles nothing by XLA: tests that follow do."""
+"""Experiments turn op determinism on for the process; Keras compiles nothing by XLA under it, as other tests do."""
 
 import pytest
 from tensorflow.python.framework.config import disable_op_determinism
