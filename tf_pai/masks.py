@@ -21,7 +21,6 @@ from tf_pai.layers import (
     wrap_model,
     zero_pruned,
 )
-from tf_pai.layers.carrying import TrainingState
 from tf_pai.layers.optimizers import parallel_slots
 from tf_pai.layers.positions import carried_over
 from tf_pai.layers.sparse_attention import projections
@@ -127,10 +126,7 @@ def _resized(model: keras.Model, moved: dict[str, np.ndarray]) -> keras.Model:
             return layer.resized(flat) if flat else copy
         return layer.resized(flat_of[id(layer)]) if id(layer) in flat_of else copy
 
-    state = TrainingState.of(model)
-    model = replace_layers(model, change)
-    state.carry_to(model)
-    return model
+    return replace_layers(model, change)
 
 
 def _checked_mask(path: str, mask: Any, shapes: dict[str, tuple[int, ...]], is_sparse: bool) -> np.ndarray:

@@ -23,7 +23,6 @@ from tf_pai.layers import (
     sparse_layers,
     weights_of,
 )
-from tf_pai.layers.carrying import TrainingState
 from tf_pai.layers.paths import is_graph
 from tf_pai.layers.wrapping import refuse_inner_sparse_layers, shares_weights
 from tf_pai.masks import set_masks
@@ -179,18 +178,12 @@ def _masked_form(layer: Any) -> keras.Layer | None:
 
 def _converted(model: keras.Model, form: Callable[[Any], keras.Layer | None]) -> keras.Model:
     """The model with `form(layer)` in place of each layer for which that is one."""
-    changed, state = [], TrainingState.of(model)
 
     def change(layer: Any, copy: Any) -> Any:
         new = form(layer)
-        if new is None:
-            return copy
-        changed.append(layer)
-        return new
+        return copy if new is None else new
 
     converted = replace_layers(model, change)
-    if changed:
-        state.carry_to(converted)
     record = record_of(model)
     if record is not None:
         remember(converted, record)

@@ -63,7 +63,7 @@ def _add_masks(model: keras.Model, paths: list[str]) -> None:
 
 
 def replace_layers(model: keras.Model, change: Callable[[Any, Any], Any]) -> keras.Model:
-    """Returns the model with other layers in place of its own.
+    """Returns the model with other layers in place of its own, its optimizer where it was.
 
     A Sequential or functional model is rebuilt and left untouched; in any other, layers are replaced in place.
 
@@ -72,17 +72,23 @@ def replace_layers(model: keras.Model, change: Callable[[Any, Any], Any]) -> ker
         change: called with (layer or graph operation, what may be put in its place: a copy, or the layer itself where
             it is replaced in place), gives what is put there.
     """
-    if is_graph(model):
-        return rebuild(model, lambda layer, copy: change(layer, copy(layer)))
     from tf_pai.layers.carrying import TrainingState  # built on this module
 
-    _refuse_shared_graphs(model)
     state = TrainingState.of(model)
+    if is_graph(model):
+        new = rebuild(model, lambda layer, copy: change(layer, copy(layer)))
+    else:
+        new = _replace_in_place(model, change)
+    state.carry_to(new)
+    return new
+
+
+def _replace_in_place(model: keras.Model, change: Callable[[Any, Any], Any]) -> keras.Model:
+    _refuse_shared_graphs(model)
     replace_children(
         model, lambda layer: _changed_inside(layer, change) if holds_masks(layer) else change(layer, layer)
     )
     remember_wrapping(model)
-    state.carry_to(model)
     return model
 
 
