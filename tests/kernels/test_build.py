@@ -34,13 +34,17 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """Makes CXX name a script that runs `before`, notes its arguments in a log, and writes an output file."""
+    """Makes CXX name a script that runs `before`, notes its arguments in a log, and writes an output file.
+
+    A new script takes the old one's place by renaming: a file that an orphan is about to execute cannot be written.
+    """
     log = tmp_path / "log"
 
     def named(before=""):
-        script = tmp_path / "compiler"
-        script.write_text(COMPILER.format(before=before, log=log))
-        script.chmod(0o755)
+        script, new = tmp_path / "compiler", tmp_path / "compiler.new"
+        new.write_text(COMPILER.format(before=before, log=log))
+        new.chmod(0o755)
+        new.replace(script)
         monkeypatch.setenv("CXX", str(script))
         return log
 
