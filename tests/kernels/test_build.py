@@ -182,23 +182,21 @@ def test_two_processes_that_build_at_once_compile_once(cache, compiler, tmp_path
 
 
 def test_a_build_that_was_killed_leaves_nothing_in_use(cache, compiler, tmp_path):
-    """The compiler says through one pipe that it runs, and waits on another; then its parent is killed."""
-    running, go = tmp_path / "running", tmp_path / "go"
+    """The compiler says through a pipe that it runs, and waits on another; then its parent alone is killed."""
+    running, never = tmp_path / "running", tmp_path / "never"
     os.mkfifo(running)
-    os.mkfifo(go)
-    compiler(f"echo started > {running}; read line < {go}")
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from tf_pai.kernels import build; build.build()"], stderr=subprocess.DEVNULL
-    )
+    os.mkfifo(never)
+    compiler(f"echo started > {running}; read line < {never}")
+    program = [sys.executable, "-c", "from tf_pai.kernels import build; build.build()"]
+    process = subprocess.Popen(program, stderr=subprocess.DEVNULL, start_new_session=True)
     with open(running) as stream:
-        assert "started" in stream.read()
-    process.send_signal(signal.SIGKILL)
+        assert "started" in stream.readline()
+    process.kill()
     process.wait()
     assert list(cache.glob("build-*")) and not list(cache.glob("*.so"))
     compiler()
     assert build.build().exists() and not list(cache.glob("build-*"))
-    with open(go, "w") as stream:  # lets the orphaned compiler end
-        stream.write("\n" * 100)
+    os.killpg(process.pid, signal.SIGKILL)  # the orphaned compilers, which are of its session
 
 
 def test_the_command_line_builds_and_informs(cache, compiler, capsys):
