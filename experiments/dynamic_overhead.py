@@ -2,15 +2,16 @@
 
   python -m experiments.dynamic_overhead
 
-Rounds with moving and with static masks alternate in one process, so that both see the same machine; what is printed is
-the median of the rounds' ratios. On a machine that others use, these differ more than masks do: the second table is of
-single steps, with and without an update, that take turns in one run. Tracing is left out.
+A round is the steps from one update to the next. Static and moving masks take turns every few steps of it in one
+process, so that both see the same machine; printed is the median of the rounds' ratios with a 95 % interval. The second
+table is of single steps, with and without an update, that take turns in one run. Tracing is left out.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ import tf_pai
 from experiments.config import launch, setting
 from experiments.settings import method_names, network_names
 from experiments.table import show
-from experiments.timing import alternate, batches, median_ratio
+from experiments.timing import Times, alternate, batches, median_interval
 from tf_pai import networks
 from tf_pai.callbacks import RigL, callback_of
 from tf_pai.compute import COMPUTE
@@ -49,7 +50,7 @@ class Overhead:
 def main(config: Overhead) -> None:
     """Measures, and prints two tables."""
     rows = [[name, *step_times(config, name)] for name in config.networks]
-    head = ["network", "static", "moving", "ratio", "ratio of CPU time"]
+    head = ["network", "static", "moving", "ratio, by the clock", "CPU time"]
     show(f"average step, {config.method} every {config.update_every} steps", head, rows)
     rows = [[name, *single_steps(config, name)] for name in config.networks]
     head = ["network", "step", "step with update", f"average of {config.update_every}, ratio"]
@@ -59,14 +60,31 @@ def main(config: Overhead) -> None:
 
 
 def step_times(config: Overhead, network: str) -> list[str]:
-    """Returns milliseconds per step with static and with moving masks, and the median ratios of the rounds."""
+    """Returns milliseconds per step with static and with moving masks, and ratios by the clock and in CPU time."""
     shape = image_shape(network)
-    data = batches(shape, config.batch_size, config.update_every)
-    runs = {kind: start(config, network, shape, kind == "moving") for kind in ("static", "moving")}
-    wall, cpu = alternate({kind: one_more_round(run, data) for kind, run in runs.items()}, config.rounds)
+    turn = math.gcd(config.update_every, 10)  # steps until it is the other's turn
+    turns = config.update_every // turn
+    data = batches(shape, config.batch_size, turn)
+    runs = {kind: start(config, network, shape, kind == "moving", turn) for kind in ("static", "moving")}
+    actions = {kind: one_more_turn(run, data) for kind, run in runs.items()}
+    wall, cpu = (of_rounds(times, turns) for times in alternate(actions, (config.rounds + 1) * turns - 1))
     static, moving = (f"{statistics.median(wall[kind]) * 1000 / config.update_every:.2f} ms" for kind in runs)
-    ratios = (f"{median_ratio(times, 'moving', 'static'):.3f}" for times in (wall, cpu))
-    return [static, moving, *ratios]
+    clock, low, high = median_interval(ratios(wall))
+    return [static, moving, f"{clock:.3f} [{low:.3f}, {high:.3f}]", f"{statistics.median(ratios(cpu)):.3f}"]
+
+
+def ratios(times: Times) -> list[float]:
+    """Returns moving over static in each round."""
+    return [moving / static for moving, static in zip(times["moving"], times["static"], strict=True)]
+
+
+def of_rounds(times: Times, turns: int) -> Times:
+    """Returns the time of each round but the first, in which the first update traces and whose first turn is not there.
+
+    >>> of_rounds({"static": [9, 1, 2, 3, 4]}, turns=2)
+    {'static': [3, 7]}
+    """
+    return {kind: np.reshape(t[turns - 1 :], (-1, turns)).sum(1).tolist() for kind, t in times.items()}
 
 
 class StepTimes(keras.callbacks.Callback):
@@ -89,7 +107,7 @@ def single_steps(config: Overhead, network: str, every: int = 4, updates: int = 
     """Returns milliseconds of a step without and with an update, and what the latter makes of the average step."""
     shape = image_shape(network)
     times = StepTimes()
-    run = start(dataclasses.replace(config, update_every=every), network, shape, True, times)
+    run = start(dataclasses.replace(config, update_every=every), network, shape, True, every * updates, times)
     run.model.fit(batches(shape, config.batch_size, every * updates), callbacks=run, shuffle=False, verbose=0)
     measured = times.seconds[2 * every :]  # the first updates trace
     due = statistics.median(measured[every - 1 :: every])
@@ -104,9 +122,9 @@ def image_shape(network: str) -> tuple[int, ...]:
 
 
 def start(
-    config: Overhead, network: str, shape: tuple[int, ...], moves: bool, *others: keras.callbacks.Callback
+    config: Overhead, network: str, shape: tuple[int, ...], moves: bool, steps: int, *others: keras.callbacks.Callback
 ) -> OneRun:
-    """Returns the callbacks of a run that has begun; the first round traces, and is not counted."""
+    """Returns the callbacks of a run that has begun, for which `steps` are an epoch."""
     model = networks.build(network, input_shape=shape, classes=10, seed=0)
     masks: Any = {"distribution": "erk", "compute": config.compute, "seed": 0, "verbose": 0}
     model = tf_pai.prune_at_init(model, "random", config.sparsity, **masks)
@@ -114,14 +132,13 @@ def start(
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=config.jit_compile)
     options = {"update_every": config.update_every, "end_step": config.update_every * 10**6}
     callbacks = [callback_of(config.method, config.sparsity, 0, options)] if moves else []
-    run = OneRun(
-        [*callbacks, *others], model=model, add_history=True, epochs=config.rounds + 1, steps=config.update_every
-    )
+    epochs = (config.rounds + 1) * config.update_every // steps
+    run = OneRun([*callbacks, *others], model=model, add_history=True, epochs=epochs, steps=steps)
     run.on_train_begin()
     return run
 
 
-def one_more_round(run: OneRun, data: tf.data.Dataset) -> Callable[[], object]:
+def one_more_turn(run: OneRun, data: tf.data.Dataset) -> Callable[[], object]:
     """Returns what trains one epoch more of a run."""
     numbers = itertools.count()
 

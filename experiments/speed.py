@@ -30,7 +30,7 @@ import tf_pai
 from experiments.config import launch, setting
 from experiments.speed_plot import plot
 from experiments.table import show, write
-from experiments.timing import Times, alternate, batches
+from experiments.timing import Times, alternate, batches, median_interval
 from tf_pai import networks
 from tf_pai.compute.qualifying import fused_form
 from tf_pai.layers import replace_layers, sparse_layers
@@ -116,7 +116,7 @@ def measured(config: Speed, name: str) -> list[dict[str, Any]]:
     rows[0] |= {"fit": f"{1000 * statistics.median(fit_wall['dense']) / count:.2f} ms", "CPU": ""}
     for form in models:
         if form != "dense":
-            step, low, high = interval(ratios(wall, form))
+            step, low, high = median_interval(ratios(wall, form))
             fit, cpu = (statistics.median(ratios(times, form)) for times in (fit_wall, fit_cpu))
             sparsity = float(form.split()[1]) if " " in form else 0.0
             row = {"network": label, "form": form, "sparsity": sparsity, "step": step, "95 %": f"{low:.3f}-{high:.3f}"}
@@ -127,17 +127,6 @@ def measured(config: Speed, name: str) -> list[dict[str, Any]]:
 def ratios(times: Times, form: str) -> list[float]:
     """Returns the ratio of a form to plain dense in each round."""
     return [a / b for a, b in zip(times[form], times["dense"], strict=True)]
-
-
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Returns the median, and a 95 % interval of it: of medians of 2000 samples drawn again.
-
-    >>> interval([0.5, 0.5, 0.5])
-    (0.5, 0.5, 0.5)
-    """
-    drawn = np.random.default_rng(0).choice(values, (2000, len(values)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return statistics.median(values), float(low), float(high)
 
 
 def forms_of(config: Speed, name: str) -> dict[str, keras.Model]:
