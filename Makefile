@@ -18,7 +18,7 @@ demo: $(VENV)/ready  ## Prune, train and report on the embedded digits
 	$(BIN)/python -m experiments.prune
 
 test: lint types docs  ## What every change has to pass
-	$(PYTEST) -n 2 --dist loadfile -p no:randomly tests
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -p no:randomly tests
 
 test-all: lint types docs  ## The whole product of methods, model families and applications networks
 	TF_PAI_TEST_ALL=1 $(PYTEST) -p no:randomly tests

@@ -11,8 +11,11 @@ from experiments import quiet  # noqa: F401, isort: skip
 
 import dataclasses
 import itertools
+import json
 import math
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +28,7 @@ import tf_pai
 from experiments.config import launch, setting
 from experiments.settings import method_names, network_names
 from experiments.table import show
-from experiments.timing import Times, alternate, batches, median_interval
+from experiments.timing import Times, alternate, batches, median_interval, peak_megabytes
 from tf_pai import networks
 from tf_pai.callbacks import RigL, callback_of
 from tf_pai.compute import COMPUTE
@@ -44,19 +47,28 @@ class Overhead:
     batch_size: int = setting(128, "Examples per step.")
     rounds: int = setting(10, "Rounds of each kind; each has one update.")
     side: int = setting(5000, "Inputs and units of the large layer: 25 million weights.")
+    tile_size: int = setting(2**24, "Weights of the large layer, if sparse, that an update may hold densely at once.")
     jit_compile: bool = setting(False, "Compile the training step with XLA.")
 
 
 def main(config: Overhead) -> None:
     """Measures, and prints two tables."""
+    if config.networks:
+        _show_steps(config)
+    seconds, megabytes = large_update(config)
+    weights, gradient = config.side**2, 4 * config.side**2 / 2**20
+    head = ["weights", "seconds", "peak memory over a step's", "dense gradient"]
+    row = [f"{weights:,}", f"{seconds:.2f}", f"{megabytes:,.0f} MB", f"{gradient:,.0f} MB"]
+    show("one update of RigL, its dense gradient included", head, [row])
+
+
+def _show_steps(config: Overhead) -> None:
     rows = [[name, *step_times(config, name)] for name in config.networks]
     head = ["network", "static", "moving", "ratio, by the clock", "CPU time"]
     show(f"average step, {config.method} every {config.update_every} steps", head, rows)
     rows = [[name, *single_steps(config, name)] for name in config.networks]
     head = ["network", "step", "step with update", f"average of {config.update_every}, ratio"]
     show("median of single steps", head, rows)
-    seconds = f"{update_seconds(config):.2f}"
-    show("one update of RigL, its dense gradient included", ["weights", "seconds"], [[f"{config.side**2:,}", seconds]])
 
 
 def step_times(config: Overhead, network: str) -> list[str]:
@@ -150,22 +162,38 @@ def one_more_turn(run: OneRun, data: tf.data.Dataset) -> Callable[[], object]:
     return fit
 
 
-def update_seconds(config: Overhead) -> float:
-    """Returns the seconds of one update of a layer of side * side weights, its dense gradient included."""
-    layer = keras.layers.Dense(config.side, use_bias=False, name="large")
+def large_update(config: Overhead) -> tuple[float, float]:
+    """Returns the seconds and megabytes of one update of a large layer, measured in a process of its own."""
+    code = "import sys; from experiments import dynamic_overhead; dynamic_overhead.print_update(sys.argv[1])"
+    command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(config))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
+    return seconds, megabytes
+
+
+def print_update(settings: str) -> None:
+    """Prints the median seconds of three updates, and by how many megabytes they raise the peak of two plain steps.
+
+    Args:
+        settings: of an `Overhead`, as JSON.
+    """
+    config = Overhead(**json.loads(settings))
+    layer: Any = keras.layers.Dense(config.side, use_bias=False, name="large")
+    if config.compute == "sparse":  # from the start, for a dense kernel would be the peak
+        layer = tf_pai.layers.SparseDense(config.side, density=1 - config.sparsity, use_bias=False, seed=0)
     model = keras.Sequential([keras.Input((config.side,)), layer])
-    model = tf_pai.prune_at_init(model, "random", config.sparsity, compute=config.compute, seed=0, verbose=0)
+    if config.compute != "sparse":
+        model = tf_pai.prune_at_init(model, "random", config.sparsity, compute=config.compute, seed=0, verbose=0)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
-    model.optimizer.build(model.trainable_variables)
-    callback = RigL(update_every=1, end_step=100, decay="constant", seed=0)
-    callback.begin(model)
     x = np.random.default_rng(0).standard_normal((config.batch_size, config.side)).astype("float32")
-    times = []
-    for _ in range(4):
-        began = time.perf_counter()
-        callback.step(x, x)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
+    for _ in range(2):
+        model.train_on_batch(x, x)
+    before = peak_megabytes()
+    callback = RigL(update_every=1, end_step=100, decay="constant", tile_size=config.tile_size, seed=0)
+    callback.begin(model)
+    update: dict[str, Callable[[], object]] = {"update": lambda: callback.step(x, x)}
+    times = alternate(update, 3)[0]["update"]
+    print(json.dumps([statistics.median(times), peak_megabytes() - before]))
 
 
 if __name__ == "__main__":

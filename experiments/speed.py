@@ -15,7 +15,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,7 @@ import tf_pai
 from experiments.config import launch, setting
 from experiments.speed_plot import plot
 from experiments.table import show, write
-from experiments.timing import Times, alternate, batches, median_interval
+from experiments.timing import Times, alternate, batches, median_interval, peak_megabytes
 from tf_pai import networks
 from tf_pai.compute.qualifying import fused_form
 from tf_pai.layers import replace_layers, sparse_layers
@@ -236,18 +235,14 @@ def peak(units: str, sparsity: float, optimizer: str) -> None:
     if sparsity:
         make = functools.partial(tf_pai.layers.SparseDense, density=1 - sparsity, seed=0)
         make(8)(np.ones((1, 8), "float32"))  # loads the kernels
-    base = _megabytes()
+    base = peak_megabytes()
     layers = [make(int(n), activation="relu") for n in units.split("-")]
     model = keras.Sequential([keras.Input((784,)), *layers, keras.layers.Dense(10)])
     model.compile(OPTIMIZERS[optimizer](), LOSS)
     data = batches((784,), 128, 4)
     model.fit(data, verbose=0)
     (seconds,) = alternate({"fit": lambda: model.fit(data, verbose=0)}, 1)[0]["fit"]
-    print(json.dumps({"megabytes": _megabytes() - base, "seconds": seconds / 4}))
-
-
-def _megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"megabytes": peak_megabytes() - base, "seconds": seconds / 4}))
 
 
 if __name__ == "__main__":

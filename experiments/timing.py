@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -68,3 +69,8 @@ def batches(shape: tuple[int, ...], batch_size: int, steps: int) -> tf.data.Data
     x = generator.standard_normal((batch_size, *shape)).astype("float32")
     y = generator.integers(0, 10, batch_size)
     return tf.data.Dataset.from_tensors((x, y)).repeat(steps).apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -81,7 +81,7 @@ class DynamicMasks(InFit, InLoop):
         rounding: str = "floor",
         seed: int | None = None,
         log_dir: str | None = None,
-        tile_size: int = 2**26,
+        tile_size: int = 2**24,
     ):
         super().__init__()
         self.update_every, self.begin_step, self.end_step = update_every, begin_step, end_step

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.int64)  # bits of a byte
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)  # bits of a byte
 
 
 class Explored:
@@ -64,4 +64,4 @@ class ExploredBits:
 def _with(packed: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.int64]:
     packed = packed.copy()
     np.bitwise_or.at(packed, flat >> 3, np.right_shift(128, flat & 7).astype(np.uint8))
-    return packed, np.int64(np.bincount(packed, minlength=256) @ _ONES)
+    return packed, np.sum(_ONES[packed], dtype=np.int64)

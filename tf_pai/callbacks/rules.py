@@ -181,7 +181,7 @@ def exchange(drop_scores: Any, grow_scores: Any, mask: Any, keep: Any, total: An
 
 def uniform(shape: Any, seed: Any) -> tf.Tensor:
     """Returns uniform random numbers in [0, 1) that depend on nothing but the two integers of `seed`."""
-    return tf.random.stateless_uniform(shape, tf.cast(tf.stack(seed), tf.int32))
+    return tf.random.stateless_uniform(shape, tf.cast(tf.convert_to_tensor(seed), tf.int32))
 
 
 def share_out(shares: Any, room: Any, total: int) -> list[int]:

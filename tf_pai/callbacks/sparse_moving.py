@@ -123,7 +123,8 @@ class SparseMovingWeight(MovingWeight):
         parts = gradient, seen.dense.get(self.path, []), tf.cast(scale, gradient.dtype)
         if self.tile_rows is not None:
             return parts
-        return tf.reshape(self.gradient_rows(parts, 0, self.layer.matrix_shape[0]), self.shape)
+        rows = self.gradient_rows(parts, tf.constant(0), self.layer.matrix_shape[0], self.layer.flat_positions())
+        return tf.reshape(rows, self.shape)
 
     def no_gradient(self) -> Any:
         """Returns what `dense_gradient` does where the loss does not reach the layer."""
@@ -131,35 +132,38 @@ class SparseMovingWeight(MovingWeight):
             return super().no_gradient()
         return tf.zeros_like(self.kept()), [], tf.ones([], self.variable.dtype)
 
-    def gradient_rows(self, parts: Any, begin: int, end: int) -> tf.Tensor:
-        """Returns rows [begin, end) of dL/dw as a vector; at places alive with what a regularizer adds.
+    def gradient_rows(self, parts: Any, begin: tf.Tensor, rows: int, flat: tf.Tensor) -> tf.Tensor:
+        """Returns some rows of dL/dw as a vector; at places alive with what a regularizer adds.
 
         Args:
             parts: (gradient by the kept values, [(inputs, dL/d product)], what L in these was multiplied by).
-            begin, end: which rows.
+            begin: the first of the rows, an int32 tensor.
+            rows: how many.
+            flat: row-major positions of what is alive.
         """
         kept, passes, scale = parts
         cols = self.layer.matrix_shape[1]
-        tile = tf.zeros([(end - begin) * cols], kept.dtype)
+        tile = tf.zeros([rows * cols], kept.dtype)
         for inputs, dy in passes:
-            tile += tf.cast(tf.reshape(self.layer.dense_gradient(inputs, dy, begin, end), [-1]), kept.dtype)
-        return put(tile, begin * cols, self.layer.flat_positions(), kept) / scale
+            tile += tf.cast(tf.reshape(self.layer.dense_gradient(inputs, dy, begin, rows), [-1]), kept.dtype)
+        return put(tile, tf.cast(begin, tf.int64) * cols, flat, kept) / scale
 
 
-def put(tile: tf.Tensor, offset: int, flat: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def put(tile: tf.Tensor, offset: Any, flat: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Returns a part of a weight, a vector, with other values at those of some positions that lie in it.
 
     Args:
         tile: the part.
-        offset: the row-major position of its first element.
+        offset: the row-major position of its first element, an int64 tensor.
         flat: rising positions in the whole weight.
         values: of the same length.
 
     Example:
-        >>> put(tf.zeros([3]), 4, tf.constant([1, 5, 9], tf.int64), tf.constant([7.0, 8.0, 9.0])).numpy().tolist()
+        >>> offset, flat = tf.constant(4, tf.int64), tf.constant([1, 5, 9], tf.int64)
+        >>> put(tf.zeros([3]), offset, flat, tf.constant([7.0, 8.0, 9.0])).numpy().tolist()
         [0.0, 8.0, 0.0]
     """
-    edges = tf.constant([offset, offset + tile.shape[0]], tf.int64)
+    edges = tf.stack([offset, offset + tile.shape[0]])
     first, last = tf.unstack(tf.searchsorted(flat, edges, out_type=tf.int64))
     return tf.tensor_scatter_nd_update(tile, (flat[first:last] - offset)[:, None], values[first:last])
 

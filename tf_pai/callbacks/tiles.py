@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -13,13 +12,18 @@ from tf_pai.callbacks.weights import WeightState
 
 
 class KeptState(WeightState):
-    """The kept values of a sparse layer alone, as a rule for what is dropped sees them."""
+    """The kept values of a sparse layer alone, as a rule for what is dropped sees them.
+
+    Attributes:
+        flat: their rising row-major positions.
+    """
 
     weight: SparseMovingWeight
 
     def __init__(self, weight: SparseMovingWeight, gradient: Any, step: Any, keep: Any, total: Any, seed: int):
         alive = tf.ones([weight.layer.nnz], tf.bool)
         super().__init__(weight, gradient, step, keep, total, seed, value=weight.kept(), alive=alive)
+        self.flat = weight.layer.flat_positions()
 
 
 class TileState(WeightState):
@@ -27,20 +31,21 @@ class TileState(WeightState):
 
     Args:
         whole: the layer's state.
-        begin, end: which rows; random numbers are others than those of the layer as a whole.
+        begin: the first of the rows, an int32 tensor; random numbers are others than those of the layer as a whole.
+        rows: how many.
     """
 
-    def __init__(self, whole: KeptState, begin: int, end: int):
+    def __init__(self, whole: KeptState, begin: tf.Tensor, rows: int):
         weight, cols = whole.weight, whole.weight.layer.matrix_shape[1]
-        self.begin, self.offset = begin, begin * cols
-        gradient = None if whole.gradient is None else weight.gradient_rows(whole.gradient, begin, end)
-        flat, zeros = weight.layer.flat_positions(), tf.zeros([(end - begin) * cols], whole.value.dtype)
-        value = put(zeros, self.offset, flat, whole.value)
-        alive = put(tf.zeros(zeros.shape, tf.bool), self.offset, flat, whole.alive)
+        self.begin, self.offset = begin, tf.cast(begin, tf.int64) * cols
+        gradient = None if whole.gradient is None else weight.gradient_rows(whole.gradient, begin, rows, whole.flat)
+        zeros = tf.zeros([rows * cols], whole.value.dtype)
+        value = put(zeros, self.offset, whole.flat, whole.value)
+        alive = put(tf.zeros(zeros.shape, tf.bool), self.offset, whole.flat, whole.alive)
         super().__init__(weight, gradient, whole.step, whole.keep, whole.total, whole.seed, value=value, alive=alive)
 
-    def _seed(self, stream: Any) -> tuple[int, Any]:
-        return super()._seed(f"{stream} from row {self.begin}")
+    def _seed(self, stream: Any) -> tf.Tensor:
+        return tf.random.experimental.stateless_fold_in(super()._seed(f"{stream} of rows"), self.begin)
 
 
 def exchange_by_tiles(method: Any, state: KeptState) -> tf.Tensor:
@@ -50,26 +55,31 @@ def exchange_by_tiles(method: Any, state: KeptState) -> tf.Tensor:
         method: its rules `drop` and `grow_score` see the kept values, and tile after tile.
         state: before the update.
     """
-    kept = tf.boolean_mask(state.weight.layer.flat_positions(), method.drop(state))
+    kept = tf.boolean_mask(state.flat, method.drop(state))
     count = state.total - tf.size(kept)
-    place = tf.zeros([0], tf.int64)
-    best = tf.zeros([0], tf.float32)
-    for begin, end in _tiles(state.weight):
-        with tf.control_dependencies([best]):  # one tile after the other
-            tile = TileState(state, begin, end)
-            scores = tf.cast(method.grow_score(tile), tf.float32)
-            scores = put(scores, tile.offset, kept, tf.fill(tf.shape(kept), -float("inf")))
-            best, place = _best(best, place, scores, tile.offset, count)
+    rows = state.weight.layer.matrix_shape[0]
+    step = state.weight.tile_rows or rows
+
+    def best_with(begin: tf.Tensor, rows: int, best: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        tile = TileState(state, begin, rows)
+        scores = tf.cast(method.grow_score(tile), tf.float32)
+        scores = put(scores, tile.offset, kept, tf.fill(tf.shape(kept), -float("inf")))
+        return _best(best, place, scores, tile.offset, count)
+
+    _, best, place = tf.while_loop(  # one graph for all tiles, and one tile after the other
+        lambda begin, best, place: begin + step <= rows,
+        lambda begin, best, place: (begin + step, *best_with(begin, step, best, place)),
+        (tf.constant(0), tf.zeros([0], tf.float32), tf.zeros([0], tf.int64)),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([None])),
+        parallel_iterations=1,
+    )
+    if rows % step:
+        best, place = best_with(tf.constant(rows - rows % step), rows % step, best, place)
     return tf.sort(tf.concat([kept, place], 0))
 
 
-def _tiles(weight: SparseMovingWeight) -> Iterator[tuple[int, int]]:
-    rows, step = weight.layer.matrix_shape[0], weight.tile_rows or weight.layer.matrix_shape[0]
-    return ((begin, min(begin + step, rows)) for begin in range(0, rows, step))
-
-
 def _best(
-    best: tf.Tensor, place: tf.Tensor, scores: tf.Tensor, offset: int, count: tf.Tensor
+    best: tf.Tensor, place: tf.Tensor, scores: tf.Tensor, offset: tf.Tensor, count: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The `count` highest scores so far, and their positions; of equal ones, those of lower position."""
     known = tf.size(best, tf.int64)

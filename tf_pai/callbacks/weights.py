@@ -107,5 +107,5 @@ class WeightState:
         """Returns uniform random numbers of the weight's shape, a function of seed, weight, step and stream."""
         return rules.uniform(self.value.shape, self._seed(stream))
 
-    def _seed(self, stream: Any) -> tuple[int, Any]:
-        return zlib.crc32(f"{self.seed} {stream} {self.weight.index}".encode()) & 0x7FFFFFFF, self.step
+    def _seed(self, stream: Any) -> tf.Tensor:
+        return tf.stack([zlib.crc32(f"{self.seed} {stream} {self.weight.index}".encode()) & 0x7FFFFFFF, self.step])

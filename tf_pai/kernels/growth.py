@@ -11,24 +11,25 @@ from tf_pai.kernels.structure import SparseStructure
 from tf_pai.topk import keep_highest
 
 
-def dense_gradient(x: Any, dy: Any, begin: int, end: int) -> tf.Tensor:
-    """Returns rows [begin, end) of x^T dy, the gradient by all weights of a matrix, kept or not.
+def dense_gradient(x: Any, dy: Any, begin: Any, rows: int) -> tf.Tensor:
+    """Returns some rows of x^T dy, the gradient by all weights of a matrix, kept or not.
 
     Args:
         x: float [..., inputs].
         dy: float [..., outputs], the gradient by the product.
-        begin, end: which rows, of `inputs`.
+        begin: the first of the rows, of `inputs`; a number or a tensor.
+        rows: how many.
 
     Returns:
-        float [end - begin, outputs].
+        float [rows, outputs].
 
     Example:
-        >>> dense_gradient([[1.0, 2.0]], [[3.0]], 1, 2).numpy().tolist()
+        >>> dense_gradient([[1.0, 2.0]], [[3.0]], 1, 1).numpy().tolist()
         [[6.0]]
     """
     x, dy = tf.convert_to_tensor(x), tf.convert_to_tensor(dy)
-    rows = tf.reshape(x[..., begin:end], [-1, end - begin])
-    return tf.matmul(rows, tf.reshape(dy, [-1, dy.shape[-1]]), transpose_a=True)
+    part = tf.reshape(x[..., begin : begin + rows], [-1, rows])
+    return tf.matmul(part, tf.reshape(dy, [-1, dy.shape[-1]]), transpose_a=True)
 
 
 def largest_gradients(x: Any, dy: Any, structure: SparseStructure, count: int, tile_rows: int = 512) -> np.ndarray:
@@ -58,7 +59,7 @@ def largest_gradients(x: Any, dy: Any, structure: SparseStructure, count: int, t
     size, place = np.zeros(0, np.float32), np.zeros(0, np.int64)
     for begin in range(0, structure.rows, tile_rows):
         end = min(begin + tile_rows, structure.rows)
-        tile = np.abs(dense_gradient(x, dy, begin, end).numpy())
+        tile = np.abs(dense_gradient(x, dy, begin, end - begin).numpy())
         kept_rows = np.repeat(np.arange(end - begin), np.diff(pointers[begin : end + 1]))
         tile[kept_rows, columns[pointers[begin] : pointers[end]]] = -1.0  # below any size
         threshold = size.min() if 0 < count <= size.size else -0.5

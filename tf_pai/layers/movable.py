@@ -56,16 +56,17 @@ class MovableKernel:
             return outputs
         return _tapped(lambda dy: sink(inputs, dy), outputs)
 
-    def dense_gradient(self: Any, inputs: tf.Tensor, dy: tf.Tensor, begin: int, end: int) -> tf.Tensor:
-        """Returns rows [begin, end) of dL/dw of the dense kernel as a matrix.
+    def dense_gradient(self: Any, inputs: tf.Tensor, dy: tf.Tensor, begin: Any, rows: int) -> tf.Tensor:
+        """Returns some rows of dL/dw of the dense kernel as a matrix.
 
         Args:
             inputs: of the layer.
             dy: the gradient by the layer's product.
-            begin, end: which rows.
+            begin: the first of the rows.
+            rows: how many.
         """
-        rows, cols = self.matrix_shape
-        return kernels.dense_gradient(tf.reshape(inputs, [-1, rows]), tf.reshape(dy, [-1, cols]), begin, end)
+        all_rows, cols = self.matrix_shape
+        return kernels.dense_gradient(tf.reshape(inputs, [-1, all_rows]), tf.reshape(dy, [-1, cols]), begin, rows)
 
 
 def _tapped(tap: Callable[[tf.Tensor], None], outputs: tf.Tensor) -> tf.Tensor:

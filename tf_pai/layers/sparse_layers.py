@@ -106,13 +106,13 @@ class SparseConv2D(SparseKernel, keras.layers.Conv2D):
     def _compute_densely(self, inputs: Any, kernel: tf.Tensor) -> tf.Tensor:
         return self.convolution_op(inputs, kernel)
 
-    def dense_gradient(self, inputs: tf.Tensor, dy: tf.Tensor, begin: int, end: int) -> tf.Tensor:
-        """Returns rows [begin, end) of dL/dw of the dense kernel as a matrix; all are computed."""
+    def dense_gradient(self, inputs: tf.Tensor, dy: tf.Tensor, begin: Any, rows: int) -> tf.Tensor:
+        """Returns some rows of dL/dw of the dense kernel as a matrix; all are computed."""
         strides, padding = [1, *self.strides, 1], self.padding.upper()
         whole = tf.raw_ops.Conv2DBackpropFilter(
             input=inputs, filter_sizes=self.kernel_shape, out_backprop=dy, strides=strides, padding=padding
         )
-        return tf.reshape(whole, self.matrix_shape)[begin:end]
+        return tf.reshape(whole, self.matrix_shape)[begin : begin + rows]
 
 
 def plain_convolution(layer: keras.layers.Conv2D) -> bool:
