@@ -117,7 +117,7 @@ def interval(values: list[float]) -> str:
 def _write(config: Dynamic, cells: list[Settings], results: list[dict[str, Any]]) -> None:
     """Writes what is there so far, one row per run."""
     rows = [
-        {"method": s.method, "density": 1 - s.sparsity, "seed": s.seed, "folder": str(s.folder), **metrics}
+        {"method": s.method, "density": round(1 - s.sparsity, 12), "seed": s.seed, "folder": str(s.folder), **metrics}
         for s, metrics in zip(cells, results, strict=False)
     ]
     write(_file(config), rows)
