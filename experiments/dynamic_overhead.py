@@ -52,7 +52,7 @@ class Overhead:
 
 
 def main(config: Overhead) -> None:
-    """Measures, and prints two tables."""
+    """Measures, and prints the tables."""
     if config.networks:
         _show_steps(config)
     seconds, megabytes = large_update(config)
@@ -73,13 +73,13 @@ def _show_steps(config: Overhead) -> None:
 
 def step_times(config: Overhead, network: str) -> list[str]:
     """Returns milliseconds per step with static and with moving masks, and ratios by the clock and in CPU time."""
-    shape = image_shape(network)
     turn = math.gcd(config.update_every, 10)  # steps until it is the other's turn
     turns = config.update_every // turn
-    data = batches(shape, config.batch_size, turn)
-    runs = {kind: start(config, network, shape, kind == "moving", turn) for kind in ("static", "moving")}
+    epochs = (config.rounds + 1) * turns
+    data = batches(image_shape(network), config.batch_size, turn)
+    runs = {kind: start(config, network, kind == "moving", epochs, turn) for kind in ("static", "moving")}
     actions = {kind: one_more_turn(run, data) for kind, run in runs.items()}
-    wall, cpu = (of_rounds(times, turns) for times in alternate(actions, (config.rounds + 1) * turns - 1))
+    wall, cpu = (of_rounds(times, turns) for times in alternate(actions, epochs - 1))
     static, moving = (f"{statistics.median(wall[kind]) * 1000 / config.update_every:.2f} ms" for kind in runs)
     clock, low, high = median_interval(ratios(wall))
     return [static, moving, f"{clock:.3f} [{low:.3f}, {high:.3f}]", f"{statistics.median(ratios(cpu)):.3f}"]
@@ -117,10 +117,10 @@ class StepTimes(keras.callbacks.Callback):
 
 def single_steps(config: Overhead, network: str, every: int = 4, updates: int = 10) -> list[str]:
     """Returns milliseconds of a step without and with an update, and what the latter makes of the average step."""
-    shape = image_shape(network)
-    times = StepTimes()
-    run = start(dataclasses.replace(config, update_every=every), network, shape, True, every * updates, times)
-    run.model.fit(batches(shape, config.batch_size, every * updates), callbacks=run, shuffle=False, verbose=0)
+    times, steps = StepTimes(), every * updates
+    run = start(dataclasses.replace(config, update_every=every), network, True, 1, steps, times)
+    data = batches(image_shape(network), config.batch_size, steps)
+    run.model.fit(data, callbacks=run, shuffle=False, verbose=0)
     measured = times.seconds[2 * every :]  # the first updates trace
     due = statistics.median(measured[every - 1 :: every])
     plain = statistics.median(t for i, t in enumerate(measured) if (i + 1) % every)
@@ -134,17 +134,16 @@ def image_shape(network: str) -> tuple[int, ...]:
 
 
 def start(
-    config: Overhead, network: str, shape: tuple[int, ...], moves: bool, steps: int, *others: keras.callbacks.Callback
+    config: Overhead, network: str, moves: bool, epochs: int, steps: int, *others: keras.callbacks.Callback
 ) -> OneRun:
-    """Returns the callbacks of a run that has begun, for which `steps` are an epoch."""
-    model = networks.build(network, input_shape=shape, classes=10, seed=0)
+    """Returns the callbacks of a run that has begun, of so many epochs of so many steps."""
+    model = networks.build(network, input_shape=image_shape(network), classes=10, seed=0)
     masks: Any = {"distribution": "erk", "compute": config.compute, "seed": 0, "verbose": 0}
     model = tf_pai.prune_at_init(model, "random", config.sparsity, **masks)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=config.jit_compile)
     options = {"update_every": config.update_every, "end_step": config.update_every * 10**6}
     callbacks = [callback_of(config.method, config.sparsity, 0, options)] if moves else []
-    epochs = (config.rounds + 1) * config.update_every // steps
     run = OneRun([*callbacks, *others], model=model, add_history=True, epochs=epochs, steps=steps)
     run.on_train_begin()
     return run
@@ -166,7 +165,7 @@ def large_update(config: Overhead) -> tuple[float, float]:
     """Returns the seconds and megabytes of one update of a large layer, measured in a process of its own."""
     code = "import sys; from experiments import dynamic_overhead; dynamic_overhead.print_update(sys.argv[1])"
     command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(config))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
     return seconds, megabytes
 
@@ -174,16 +173,13 @@ def large_update(config: Overhead) -> tuple[float, float]:
 def print_update(settings: str) -> None:
     """Prints the median seconds of three updates, and by how many megabytes they raise the peak of two plain steps.
 
+    The tracing of the update is part of the memory, and not of the time.
+
     Args:
         settings: of an `Overhead`, as JSON.
     """
     config = Overhead(**json.loads(settings))
-    layer: Any = keras.layers.Dense(config.side, use_bias=False, name="large")
-    if config.compute == "sparse":  # from the start, for a dense kernel would be the peak
-        layer = tf_pai.layers.SparseDense(config.side, density=1 - config.sparsity, use_bias=False, seed=0)
-    model = keras.Sequential([keras.Input((config.side,)), layer])
-    if config.compute != "sparse":
-        model = tf_pai.prune_at_init(model, "random", config.sparsity, compute=config.compute, seed=0, verbose=0)
+    model = large_model(config)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     x = np.random.default_rng(0).standard_normal((config.batch_size, config.side)).astype("float32")
     for _ in range(2):
@@ -194,6 +190,17 @@ def print_update(settings: str) -> None:
     update: dict[str, Callable[[], object]] = {"update": lambda: callback.step(x, x)}
     times = alternate(update, 3)[0]["update"]
     print(json.dumps([statistics.median(times), peak_megabytes() - before]))
+
+
+def large_model(config: Overhead) -> keras.Model:
+    """Returns one layer of side * side weights; a sparse one never exists densely, which would be the peak."""
+    inputs = keras.Input((config.side,))
+    options: dict[str, Any] = {"use_bias": False, "name": "large"}
+    if config.compute == "sparse":
+        density = 1 - config.sparsity
+        return keras.Sequential([inputs, tf_pai.layers.SparseDense(config.side, density=density, seed=0, **options)])
+    model = keras.Sequential([inputs, keras.layers.Dense(config.side, **options)])
+    return tf_pai.prune_at_init(model, "random", config.sparsity, compute=config.compute, seed=0, verbose=0)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_pai
 from tests.callbacks.models import SETTINGS as METHODS
 from tests.compute.models import LOSS, L, data, difference, masked_and_sparse, network, pruned
 from tf_pai import callbacks
+from tf_pai.callbacks.tiles import KeptState, exchange_by_tiles
+from tf_pai.callbacks.weights import moving_weights
 
 OPTIMIZERS = {
     "SGD": lambda: keras.optimizers.SGD(0.02, momentum=0.9),
@@ -112,6 +115,20 @@ def test_layers_in_tiles_of_one_row_and_of_three(name):
     assert [mask.sum() for mask in masks[0].values()] == [mask.sum() for mask in masks[-1].values()]
     assert all((a != b).any() for a, b in zip(masks[0].values(), masks[-1].values(), strict=True))
     assert again.history.updates == callback.history.updates
+
+
+def test_more_tiles_need_no_larger_graph():
+    model = keras.Sequential([keras.Input((12,)), tf_pai.layers.SparseDense(4, density=0.5, seed=0)])
+
+    def operations(tile):
+        (weight,) = moving_weights(model, tile=tile)
+        plan = None, tf.constant(3), tf.constant(16), tf.constant(24)
+        update = tf.function(lambda: exchange_by_tiles(callbacks.SET(seed=0), KeptState(weight, *plan, 0)))
+        assert np.all(np.diff(update()) > 0) and update().shape == (24,)
+        graph = update.get_concrete_function().graph.as_graph_def()
+        return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+    assert operations(4) == operations(24)  # twelve tiles, and two
 
 
 def test_a_loop_of_ones_own():
