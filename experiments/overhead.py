@@ -34,17 +34,17 @@ OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
 }
 IMPORT = "import time, keras; began = time.perf_counter(); import tf_pai; print(time.perf_counter() - began)"
 LARGE = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
+from experiments.timing import peak_megabytes
 from tf_pai.topk import keep_highest
 side, sparsity = int(sys.argv[1]), float(sys.argv[2])
 scores = [np.random.default_rng(i).random((side, side // 4), np.float32) for i in range(4)]
 total = sum(score.size for score in scores)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before, began = peak(), time.perf_counter()
+before, began = peak_megabytes(), time.perf_counter()
 masks = keep_highest(scores, round((1 - sparsity) * total))
 seconds = time.perf_counter() - began
-memory = (peak() - before) / sum(score.nbytes for score in scores)
+memory = (peak_megabytes() - before) * 2**20 / sum(score.nbytes for score in scores)
 print(json.dumps({"weights": total, "seconds": seconds, "memory": memory, "kept": sum(int(m.sum()) for m in masks)}))
 """
 

@@ -1,35 +1,7 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tf_pai.callbacks import rules
-
-
-def by_sorting(scores, count):
-    mask = np.zeros(scores.size, bool)
-    mask[np.lexsort((np.arange(scores.size), -scores.ravel()))[:count]] = True
-    return mask.reshape(scores.shape)
-
-
-class TestLargest:
-    @pytest.mark.parametrize("scale", [None, 0, 1, 10])
-    @pytest.mark.parametrize("size", [1, 2, 7, 1000, 70_000])
-    def test_is_what_sorting_gives_ties_to_the_lower_index(self, size, scale):
-        scores = np.random.default_rng(size).standard_normal(size).astype("float32")
-        scores = scores if scale is None else np.round(scores * scale)
-        graph = tf.function(rules.largest)
-        for count in {0, 1, size // 3, size}:
-            got = graph(tf.constant(scores), tf.constant(count)).numpy()
-            assert (got == by_sorting(scores, count)).all()
-
-    def test_extremes_are_ordered(self):
-        scores = np.array([-np.inf, 1e-45, 0.0, -0.0, -1e-45, np.inf, 3.4e38, -3.4e38], "float32")
-        assert rules.largest(scores, 4).numpy().tolist() == [False, True, True, False, False, True, True, False]
-        assert rules.largest(scores, 5).numpy().tolist() == [False, True, True, True, False, True, True, False]
-
-    def test_keeps_the_shape_and_takes_half_precision(self):
-        scores = tf.constant([[1.0, 3.0], [2.0, 0.0]], tf.bfloat16)
-        assert rules.largest(scores, 2).numpy().tolist() == [[False, True], [True, False]]
 
 
 class TestDropAndGrow:

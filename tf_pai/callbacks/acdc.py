@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_pai.callbacks import checks, rules
+from tf_pai.callbacks import checks
 from tf_pai.callbacks.dense_start import DenseStart
+from tf_pai.callbacks.largest import largest
 from tf_pai.callbacks.schedule import Periodic
 from tf_pai.callbacks.weights import WeightState
 from tf_pai.masks import set_masks
@@ -102,4 +103,4 @@ class ACDC(DenseStart):
 
     def select(self, state: WeightState) -> tf.Tensor:
         """Returns the largest |w|, all of them for a dense phase."""
-        return rules.largest(state.magnitude(), state.total)
+        return largest(state.magnitude(), state.total)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.fitting import InFit
+from tf_pai.callbacks.largest import count_true
 from tf_pai.callbacks.looping import InLoop
 from tf_pai.callbacks.schedule import Periodic, drop_fraction
 from tf_pai.callbacks.weights import WeightState
@@ -81,7 +82,7 @@ class DynamicMasks(InFit, InLoop):
         rounding: str = "floor",
         seed: int | None = None,
         log_dir: str | None = None,
-        tile_size: int = 2**24,
+        tile_size: int = 2**22,
     ):
         super().__init__()
         self.update_every, self.begin_step, self.end_step = update_every, begin_step, end_step
@@ -93,8 +94,10 @@ class DynamicMasks(InFit, InLoop):
     def select(self, state: WeightState) -> tf.Tensor:
         """Returns the new mask of one weight, boolean: drops to `state.keep`, grows to `state.total`."""
         kept = self.drop(state)
-        missing = state.total - tf.math.count_nonzero(kept, dtype=tf.int32)
-        return rules.grow(self.grow_score(state), kept, missing)
+        missing = state.total - count_true(kept)
+        with tf.control_dependencies([missing]):  # the scores of what is dropped are gone when these come
+            scores = self.grow_score(state)
+        return rules.grow(scores, kept, missing)
 
     def drop(self, state: WeightState) -> tf.Tensor:
         """Returns the mask of what survives: the highest drop scores among the weights alive."""
@@ -109,8 +112,8 @@ class DynamicMasks(InFit, InLoop):
         return state.random()
 
     def revived(self, state: WeightState) -> tf.Tensor:
-        """Returns the values that weights have when they come to life: zeros."""
-        return tf.zeros_like(state.value)
+        """Returns the values that weights have when they come to life, or one value for all of them: zero."""
+        return tf.zeros([], state.value.dtype)
 
     def plan(self, step: int) -> tuple[list[int], list[int]]:
         """Returns how many of each weight's places survive the drop after `step`, and how many are alive then."""

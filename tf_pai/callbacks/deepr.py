@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
+from tf_pai.callbacks.largest import count_true
 from tf_pai.callbacks.slots import optimizers_of
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers.dynamic import forget, recall, remember
@@ -83,7 +84,7 @@ class DeepR(DynamicMasks):
         theta += tf.sqrt(2 * rate * self.temperature) * tf.cast(state.normal(), theta.dtype)
         state.value = theta * sign
         state.alive &= theta > 0  # the others are dormant, and begin anew even where chance picks them at once
-        missing = state.total - tf.math.count_nonzero(state.alive, dtype=tf.int32)
+        missing = state.total - count_true(state.alive)
         return rules.grow(state.random(1), state.alive, missing)
 
     def _sign(self, state: WeightState) -> tf.Tensor:

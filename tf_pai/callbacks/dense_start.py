@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai import distributions
-from tf_pai.callbacks import checks, rules
+from tf_pai.callbacks import checks
 from tf_pai.callbacks.base import DynamicMasks
+from tf_pai.callbacks.largest import largest
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.weights import moving_weights
 from tf_pai.layers import participating
@@ -109,7 +110,7 @@ class DenseStart(DynamicMasks):
         """Returns {path: mask} of the largest |w| at the asked sparsity, of a model that has masks."""
         weights = moving_weights(model)
         return {
-            weight.path: rules.largest(tf.abs(weight.variable.value), count).numpy()
+            weight.path: largest(tf.abs(weight.variable.value), count).numpy()
             for weight, count in zip(weights, self.target(self.sparsity, weights), strict=True)
         }
 
@@ -118,7 +119,7 @@ def magnitude_counts(weights: list[MovingWeight], total: int) -> list[int]:
     """Returns how many of each weight's places are among the `total` largest |w| of all, one at least of each."""
     sizes = [weight.size for weight in weights]
     flat = tf.concat([tf.reshape(tf.abs(tf.cast(w.variable.value, tf.float32)), [-1]) for w in weights], 0)
-    chosen = tf.split(rules.largest(flat, total), sizes)
+    chosen = tf.split(largest(flat, total), sizes)
     counts = [int(tf.math.count_nonzero(part)) for part in chosen]
     counts = [max(count, 1) for count in counts]
     while (excess := sum(counts) - total) > 0 and max(counts) > 1:  # what the emptied ones were given

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks import checks, rules
+from tf_pai.callbacks import checks
 from tf_pai.callbacks.background import BackgroundWeights
+from tf_pai.callbacks.largest import largest
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers.dynamic import recall, remember
 from tf_pai.registry import register_method
@@ -115,10 +116,10 @@ class DNS(BackgroundWeights):
         size, (low, high) = state.magnitude(), self.hysteresis
         hysteresis = tf.cast(tf.where(state.alive, low, high), size.dtype)
         if self._threshold is None:
-            return rules.largest(size / hysteresis, state.total)
+            return largest(size / hysteresis, state.total)
         border = tf.reduce_mean(size) + self._threshold * tf.math.reduce_std(size)
         above = size > tf.nn.relu(border) * hysteresis
-        return above | rules.largest(size, 1)
+        return above | largest(size, 1)
 
 
 def _is_rising_pair(value: Any) -> bool:

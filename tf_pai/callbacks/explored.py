@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_pai.callbacks.largest import count_true
+
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)  # bits of a byte
 
 
@@ -24,7 +26,7 @@ class Explored:
         """Adds places, a mask, in a graph; returns how many have ever been alive."""
         ever = self.ever | alive
         self.ever.assign(ever)
-        return tf.math.count_nonzero(ever, dtype=tf.int64)
+        return tf.cast(count_true(ever), tf.int64)
 
     def bits(self) -> np.ndarray:
         """Returns one bit for each place, as `np.packbits` orders them."""

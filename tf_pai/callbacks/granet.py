@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_pai import distributions
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.dense_start import DenseStart
+from tf_pai.callbacks.largest import largest
 from tf_pai.callbacks.schedule import cubic_sparsity
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.masks import masked_weights, set_masks
@@ -85,7 +86,7 @@ class GraNet(DenseStart):
         for budget in distributions.get("erk").budgets(shapes, 1 - self.initial_sparsity):
             path = budget.paths[0]
             scores = np.random.default_rng([self.seed, weights[path].index]).random(shapes[path])
-            masks[path] = rules.largest(scores, budget.keep).numpy()
+            masks[path] = largest(scores, budget.keep).numpy()
         return masks
 
     def sparsity_at(self, step: int) -> float:

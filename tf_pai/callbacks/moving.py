@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_pai.callbacks.explored import Explored
+from tf_pai.callbacks.largest import count_true
 from tf_pai.callbacks.slots import Slot
 
 
@@ -62,7 +63,7 @@ class MovingWeight:
 
     def count(self) -> tf.Tensor:
         """Returns how many places are alive."""
-        return tf.math.count_nonzero(self.mask.value, dtype=tf.int32)
+        return count_true(self.alive())
 
     def explored(self) -> Any:
         """Returns the places that are alive now, to add others to."""
@@ -80,16 +81,15 @@ class MovingWeight:
         Returns:
             What `explored()` takes: the mask.
         """
+        last = new
         if value is not None:
-            self.variable.assign(tf.where(new, value, tf.zeros_like(value)))
+            last = self.variable.assign(tf.where(new, value, tf.zeros([], value.dtype)))
         for slot in self.slots:
-            held = tf.convert_to_tensor(slot.variable.value)
-            if slots_of is not None:
-                start = tf.cast(slot.initial, held.dtype)
-                slot.variable.assign(tf.where(new & ~slots_of, start, tf.where(new, held, tf.zeros_like(held))))
-            elif slot.is_average and value is not None:
-                slot.variable.assign(tf.where(new, held, tf.zeros_like(held)))
-        self.mask.assign(tf.cast(new, tf.float32))
+            with tf.control_dependencies([last]):  # one after the other, so that one exists twice
+                if slots_of is not None or (slot.is_average and value is not None):
+                    last = slot.variable.assign(_moved(slot, new, slots_of))
+        with tf.control_dependencies([last]):
+            self.mask.assign(tf.cast(new, tf.float32))
         return new
 
     @contextlib.contextmanager
@@ -116,3 +116,13 @@ class MovingWeight:
         """
         gradient = tf.convert_to_tensor(gradient)
         return gradient / tf.cast(scale, gradient.dtype)
+
+
+def _moved(slot: Slot, new: tf.Tensor, slots_of: tf.Tensor | None) -> tf.Tensor:
+    """What a slot holds for another mask: as before where it goes on (None: everywhere), as new at others alive."""
+    held = tf.convert_to_tensor(slot.variable.value)
+    zero = tf.zeros([], held.dtype)
+    if slots_of is None:
+        return tf.where(new, held, zero)
+    begun = tf.where(new, tf.cast(slot.initial, held.dtype), zero) if slot.initial else zero
+    return tf.where(new & slots_of, held, begun)

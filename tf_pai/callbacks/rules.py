@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-ROUNDINGS: dict[str, Callable[[float], int]] = {"floor": math.floor, "ceil": math.ceil, "round": round}
+from tf_pai.callbacks.largest import count_true, largest
 
-DIGITS = ((21, 11), (10, 11), (0, 10))  # (shift, bits) of the parts in which 32 bits are counted, the sign in the first
+ROUNDINGS: dict[str, Callable[[float], int]] = {"floor": math.floor, "ceil": math.ceil, "round": round}
 
 
 def drop_count(fraction: float, kept: int, rounding: str = "floor") -> int:
@@ -34,76 +34,6 @@ def drop_count(fraction: float, kept: int, rounding: str = "floor") -> int:
     return min(int(ROUNDINGS[rounding](product)), kept)
 
 
-def largest(scores: Any, count: Any) -> tf.Tensor:
-    """Returns a boolean mask of the `count` highest scores; of equal ones, those of lower flat index.
-
-    Exact, in a graph, without sorting: counts of the leading bits of the scores, and then of the next ones of those
-    that are left, find the threshold.
-
-    Args:
-        scores: float tensor of any shape, without NaN; compared as float32.
-        count: number or integer tensor, from 0 to the number of scores.
-
-    Example:
-        >>> largest([3.0, 1.0, 2.0, 2.0], 2).numpy().tolist()
-        [True, False, True, False]
-    """
-    scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
-    chosen = _largest_of_flat(tf.reshape(scores, [-1]), tf.cast(count, tf.int32))
-    return tf.reshape(chosen, tf.shape(scores))
-
-
-@tf.function(
-    autograph=False,
-    input_signature=[tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)],
-    experimental_attributes={"_noinline": True},  # traced and optimized once, however many weights there are
-)
-def _largest_of_flat(scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    keys = _ordered_keys(scores)
-    threshold = _kth_key(keys, count)
-    above, equal = keys > threshold, tf.equal(keys, threshold)
-    missing = count - _count(above)
-    places = tf.where(equal)[:, 0]  # in ascending order
-    end = tf.where(missing < tf.size(places), _at(places, missing), tf.size(keys, tf.int64))
-    return above | tf.concat([equal[:end], tf.zeros([tf.size(keys, tf.int64) - end], tf.bool)], 0)
-
-
-def _count(mask: tf.Tensor) -> tf.Tensor:
-    return tf.math.count_nonzero(mask, dtype=tf.int32)
-
-
-def _at(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """values[index], or 0 beyond the end, where a graph would not know that nobody looks."""
-    return tf.concat([values, tf.zeros([1], values.dtype)], 0)[tf.minimum(index, tf.size(values))]
-
-
-def _ordered_keys(scores: tf.Tensor) -> tf.Tensor:
-    """Integers in the order of the floats: the bits, those of negative numbers turned around so that -0.0 is 0.0."""
-    bits = tf.bitcast(scores, tf.int32)
-    sign = tf.bitwise.right_shift(bits, 31)  # 0, or -1 for negative numbers
-    return tf.bitwise.bitwise_xor(bits, tf.bitwise.bitwise_and(sign, 0x7FFFFFFF)) - sign
-
-
-def _kth_key(keys: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Returns the `count`-th highest key, digit by digit; the highest possible one for `count` 0."""
-    key, rest = tf.constant(0, tf.int32), keys
-    for shift, bits in DIGITS:
-        digits = tf.bitwise.right_shift(rest, shift)
-        digits = digits + 2 ** (bits - 1) if rest is keys else tf.bitwise.bitwise_and(digits, 2**bits - 1)
-        digit, above = _highest_bin_with(digits, count, 2**bits)
-        key += (digit - 2 ** (bits - 1) if rest is keys else digit) * 2**shift
-        rest, count = tf.boolean_mask(rest, tf.equal(digits, digit)), count - above
-    return key
-
-
-def _highest_bin_with(digits: tf.Tensor, count: tf.Tensor, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (the highest digit d for which at least `count` digits are >= d, how many are > d)."""
-    counts = tf.math.bincount(digits, minlength=bins, maxlength=bins)
-    at_least = tf.cumsum(counts, reverse=True)
-    digit = _count(at_least >= count) - 1
-    return digit, at_least[digit] - counts[digit]
-
-
 def drop(scores: Any, mask: Any, keep: Any) -> tf.Tensor:
     """Returns the mask of the `keep` highest scores among the weights that are alive.
 
@@ -117,9 +47,7 @@ def drop(scores: Any, mask: Any, keep: Any) -> tf.Tensor:
         [[False, True], [False, True]]
     """
     mask = tf.cast(mask, tf.bool)
-    scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
-    keep = tf.minimum(tf.cast(keep, tf.int32), _count(mask))
-    return largest(tf.where(mask, scores, -math.inf), keep)
+    return largest(scores, tf.minimum(tf.cast(keep, tf.int32), count_true(mask)), among=mask)
 
 
 def grow(scores: Any, kept: Any, count: Any) -> tf.Tensor:
@@ -154,8 +82,8 @@ def drop_by_sign(weights: Any, mask: Any, keep: Any) -> tf.Tensor:
     """
     weights, mask = tf.convert_to_tensor(weights), tf.cast(mask, tf.bool)
     positive, negative = mask & (weights > 0), mask & (weights < 0)
-    alive = tf.maximum(_count(positive) + _count(negative), 1)
-    share = tf.cast(_count(positive), tf.float64) / tf.cast(alive, tf.float64)
+    alive = tf.maximum(count_true(positive) + count_true(negative), 1)
+    share = tf.cast(count_true(positive), tf.float64) / tf.cast(alive, tf.float64)
     keep = tf.minimum(tf.cast(keep, tf.int32), alive)
     keep_positive = tf.cast(tf.round(share * tf.cast(keep, tf.float64)), tf.int32)
     return drop(weights, positive, keep_positive) | drop(-weights, negative, keep - keep_positive)
@@ -176,7 +104,7 @@ def exchange(drop_scores: Any, grow_scores: Any, mask: Any, keep: Any, total: An
         [False, True, True]
     """
     kept = drop(drop_scores, mask, keep)
-    return grow(grow_scores, kept, tf.cast(total, tf.int32) - _count(kept))
+    return grow(grow_scores, kept, tf.cast(total, tf.int32) - count_true(kept))
 
 
 def uniform(shape: Any, seed: Any) -> tf.Tensor:

@@ -79,29 +79,30 @@ class SparseMovingWeight(MovingWeight):
         """
         flat = tf.where(tf.reshape(new, [-1]))[:, 0]
         going_on = _at(flat, self.alive() if slots_of is None else slots_of)
-        self.move_to(flat, _at(flat, self.value() if value is None else value), going_on)
-        return flat
+        values = _at(flat, self.value() if value is None else value)
+        return self.move_to(flat, values, self.places_of(flat)[0], going_on)
 
-    def move_to(self, flat: tf.Tensor, values: tf.Tensor, going_on: tf.Tensor) -> None:
-        """Does what `move` does.
+    def move_to(self, flat: tf.Tensor, values: tf.Tensor, places: tf.Tensor, going_on: tf.Tensor) -> tf.Tensor:
+        """Does what `move` does, and returns the same.
 
         Args:
             flat: rising row-major positions, int64 [nnz].
             values: [nnz].
+            places: of `flat`, what `places_of` returns.
             going_on: boolean [nnz]: whose slots go on.
         """
         flat = tf.ensure_shape(flat, [self.layer.nnz])
         for slot in self.slots:
-            held = self.carried(tf.convert_to_tensor(slot.variable.value), flat)[0]
+            held = tf.gather(slot.variable.value, places)
             slot.variable.assign(tf.where(going_on, held, tf.cast(slot.initial, held.dtype)))
         self.layer.move(flat, values)
+        return flat
 
-    def carried(self, values: tf.Tensor, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns ([nnz] values at other positions, whether each of these was alive); zero where it was not."""
+    def places_of(self, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns (the places of row-major positions among the kept values, whether each is alive); else any place."""
         old = self.layer.flat_positions()
-        place = tf.minimum(tf.searchsorted(old, flat, out_type=tf.int64), self.layer.nnz - 1)
-        stays = tf.equal(tf.gather(old, place), flat)
-        return tf.where(stays, tf.gather(values, place), tf.zeros([], values.dtype)), stays
+        places = tf.minimum(tf.searchsorted(old, flat, out_type=tf.int64), self.layer.nnz - 1)
+        return places, tf.equal(tf.gather(old, places), flat)
 
     @contextlib.contextmanager
     def dense_backward(self, seen: Any) -> Iterator[None]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.background import BackgroundWeights
+from tf_pai.callbacks.largest import count_true, largest
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers import prunable_layers
 from tf_pai.layers.dynamic import recall, remember
@@ -86,7 +87,7 @@ class TopKAST(BackgroundWeights):
         for layer in prunable_layers(model).values():
             for inner, (variable, mask) in layer.pairs.items():
                 if recall(layer, f"backward/{inner}") is None:
-                    kept = tf.math.count_nonzero(mask.value, dtype=tf.int32)
+                    kept = count_true(tf.not_equal(mask.value, 0))
                     remember(layer, f"backward/{inner}", self._backward(variable.value, mask.value != 0, kept).numpy())
 
     def is_short(self) -> bool:
@@ -99,7 +100,7 @@ class TopKAST(BackgroundWeights):
 
     def select(self, state: WeightState) -> tf.Tensor:
         """Returns A, and sets B."""
-        new = rules.largest(state.magnitude(), state.total)
+        new = largest(state.magnitude(), state.total)
         backward = recall(state.weight.layer, f"backward/{state.weight.inner}")
         backward.assign(self._backward(state.value, new, state.total))
         return new

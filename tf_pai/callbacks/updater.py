@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_pai.callbacks.largest import count_true
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.sparse_moving import SparseMovingWeight
 from tf_pai.callbacks.tiles import KeptState, exchange_by_tiles
@@ -97,18 +98,18 @@ class Updater:
         else:
             value = tf.where(born, self.method.revived(state), state.value)
             places = state.weight.move(new, value, state.alive if self.method.resets_slots else None)
-        kept, newborn = (tf.math.count_nonzero(mask, dtype=tf.int64) for mask in (new, born))
+        kept, newborn = (tf.cast(count_true(mask), tf.int64) for mask in (new, born))
         return tf.stack([kept, newborn, explored.add(places)])
 
     def _move_by_tiles(self, state: KeptState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
         flat, before = exchange_by_tiles(self.method, state), state.weight.layer.flat_positions()
         if state.gradient is not None:
             flat = tf.where(self._all_finite(state.gradient) if finite is None else finite, flat, before)
-        values, was_alive = state.weight.carried(state.value, flat)
-        values = tf.where(was_alive, values, self.method.revived(state))
-        state.weight.move_to(flat, values, was_alive)
-        born = tf.math.count_nonzero(~was_alive, dtype=tf.int64)
-        return tf.stack([tf.size(flat, tf.int64), born, explored.add(flat)])
+        places, was_alive = state.weight.places_of(flat)
+        values = tf.where(was_alive, tf.gather(state.value, places), self.method.revived(state))
+        state.weight.move_to(flat, values, places, was_alive)
+        born = tf.boolean_mask(flat, ~was_alive)
+        return tf.stack([tf.size(flat, tf.int64), tf.size(born, tf.int64), explored.add(born)])
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns the bits of what has ever been alive, and the weights' paths in their order."""

@@ -1,0 +1,95 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tf_pai.callbacks import largest as module
+from tf_pai.callbacks.largest import count_true, largest
+
+
+def by_sorting(scores, count, among=None):
+    scores = np.asarray(scores)
+    mask, last = np.zeros(scores.size, bool), np.zeros(scores.size) if among is None else ~np.ravel(among)
+    mask[np.lexsort((np.arange(scores.size), -scores.ravel(), last))[:count]] = True
+    return mask.reshape(scores.shape)
+
+
+@pytest.fixture(params=["at once", "in blocks"])
+def find(request, monkeypatch):
+    """Finds the largest either way, in blocks so small that a few scores are many of them."""
+    if request.param == "at once":
+        return largest
+    monkeypatch.setattr(module, "BLOCK", 3)
+    graph = module._graph(module._in_blocks, (16, 16))
+    monkeypatch.setattr(module, "_of_one_block", graph)
+    monkeypatch.setattr(module, "_of_blocks", graph)
+    return largest
+
+
+@pytest.mark.parametrize("scale", [None, 0, 1, 10])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000, 70_000, 2**20 + 3])
+def test_is_what_sorting_gives_ties_to_the_lower_index(size, scale):
+    scores = np.random.default_rng(size).standard_normal(size).astype("float32")
+    scores = scores if scale is None else np.round(scores * scale)
+    graph = tf.function(largest)
+    for count in {0, 1, size // 3, size}:
+        got = graph(tf.constant(scores), tf.constant(count)).numpy()
+        assert (got == by_sorting(scores, count)).all()
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 1000])
+def test_either_way_finds_the_same(find, size):
+    generator = np.random.default_rng(size)
+    scores, among = np.round(generator.standard_normal(size) * 3).astype("float32"), generator.random(size) < 0.4
+    for count in {0, min(1, size), size // 3, size}:
+        assert (find(scores, count).numpy() == by_sorting(scores, count)).all()
+        assert (find(scores, count, among).numpy() == by_sorting(scores, count, among)).all()
+
+
+def test_extremes_are_ordered(find):
+    scores = np.array([-np.inf, 1e-45, 0.0, -0.0, -1e-45, np.inf, 3.4e38, -3.4e38], "float32")
+    assert find(scores, 4).numpy().tolist() == [False, True, True, False, False, True, True, False]
+    assert find(scores, 5).numpy().tolist() == [False, True, True, True, False, True, True, False]
+
+
+def test_others_come_after_minus_infinity(find):
+    among = [False, True, True, False]
+    assert find([9.0, -np.inf, 1.0, 9.0], 2, among).numpy().tolist() == [False, True, True, False]
+    assert find([9.0, -np.inf, 1.0, 9.0], 3, among).numpy().tolist() == [True, True, True, False]
+
+
+def test_keeps_the_shape_and_takes_half_precision(find):
+    scores = tf.constant([[1.0, 3.0], [2.0, 0.0]], tf.bfloat16)
+    assert find(scores, 2).numpy().tolist() == [[False, True], [True, False]]
+
+
+def test_of_a_shape_that_a_graph_does_not_know():
+    graph = tf.function(largest, input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([], tf.int32)])
+    assert graph(np.zeros((0, 2), "float32"), 0).shape == (0, 2)
+    assert graph(np.array([[1, 3], [2, 0]], "float32"), 2).numpy().tolist() == [[False, True], [True, False]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(bool, st.lists(st.integers(0, 9), min_size=0, max_size=3).map(tuple)))
+def test_counts(mask):
+    assert int(count_true(mask)) == mask.sum()
+
+
+def test_takes_less_memory_than_another_copy_of_the_scores():
+    code = """
+import tensorflow as tf
+from experiments.timing import peak_megabytes
+from tf_pai.callbacks.largest import largest
+few, scores = tf.random.normal([2**20 + 1]), tf.random.normal([2**25])  # 128 MB
+largest(few, 9)  # traces
+before = peak_megabytes()
+largest(scores, 2**22)
+print(peak_megabytes() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 128
