@@ -2,27 +2,27 @@
 
   python -m experiments.dynamic_overhead
 
-A round is the steps from one update to the next. Static and moving masks take turns every few steps of it in one
-process, so that both see the same machine; printed is the median of the rounds' ratios with a 95 % interval. The second
-table is of single steps, with and without an update, that take turns in one run. Tracing is left out.
+A round is the steps from one update to the next. Static and moving masks take turns at every step in one process, so
+that both see the same machine; printed is the median of the rounds' ratios with a 95 % interval. The second table is of
+single steps, with and without an update, that take turns in one run. Tracing is left out.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
 
+import collections
+import concurrent.futures
 import dataclasses
-import itertools
 import json
-import math
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import tf_pai
 from experiments.config import launch, setting
@@ -32,7 +32,6 @@ from experiments.timing import Times, alternate, batches, median_interval, peak_
 from tf_pai import networks
 from tf_pai.callbacks import RigL, callback_of
 from tf_pai.compute import COMPUTE
-from tf_pai.training.callbacks import OneRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +72,15 @@ def _show_steps(config: Overhead) -> None:
 
 def step_times(config: Overhead, network: str) -> list[str]:
     """Returns milliseconds per step with static and with moving masks, and ratios by the clock and in CPU time."""
-    turn = math.gcd(config.update_every, 10)  # steps until it is the other's turn
-    turns = config.update_every // turn
-    epochs = (config.rounds + 1) * turns
-    data = batches(image_shape(network), config.batch_size, turn)
-    runs = {kind: start(config, network, kind == "moving", epochs, turn) for kind in ("static", "moving")}
-    actions = {kind: one_more_turn(run, data) for kind, run in runs.items()}
-    wall, cpu = (of_rounds(times, turns) for times in alternate(actions, epochs - 1))
-    static, moving = (f"{statistics.median(wall[kind]) * 1000 / config.update_every:.2f} ms" for kind in runs)
+    every, turns = config.update_every, Turns(("static", "moving"))
+    times = {kind: TakesTurns(turns, kind) for kind in ("static", "moving")}
+    with concurrent.futures.ThreadPoolExecutor(len(times)) as threads:
+        fits = [threads.submit(t.fit, *start(config, network, kind == "moving"), config) for kind, t in times.items()]
+    for fit in fits:
+        fit.result()
+    wall = {kind: of_rounds(t.seconds, every) for kind, t in times.items()}
+    cpu = {kind: of_rounds(t.cpu_seconds, every) for kind, t in times.items()}
+    static, moving = (f"{statistics.median(wall[kind]) * 1000 / every:.2f} ms" for kind in times)
     clock, low, high = median_interval(ratios(wall))
     return [static, moving, f"{clock:.3f} [{low:.3f}, {high:.3f}]", f"{statistics.median(ratios(cpu)):.3f}"]
 
@@ -90,37 +90,93 @@ def ratios(times: Times) -> list[float]:
     return [moving / static for moving, static in zip(times["moving"], times["static"], strict=True)]
 
 
-def of_rounds(times: Times, turns: int) -> Times:
-    """Returns the time of each round but the first, in which the first update traces and whose first turn is not there.
+def of_rounds(steps: list[float], every: int) -> list[float]:
+    """Returns the time of each round but the first, in which the first update traces.
 
-    >>> of_rounds({"static": [9, 1, 2, 3, 4]}, turns=2)
-    {'static': [3, 7]}
+    >>> of_rounds([9, 9, 1, 2, 3, 4], every=2)
+    [3, 7]
     """
-    return {kind: np.reshape(t[turns - 1 :], (-1, turns)).sum(1).tolist() for kind, t in times.items()}
+    return np.reshape(steps, (-1, every)).sum(1)[1:].tolist()
 
 
 class StepTimes(keras.callbacks.Callback):
-    """Takes the time of each batch."""
+    """Takes the time of each batch, by the clock and of the processors."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Begins anew."""
         self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Looks at the clock."""
-        self.began = time.perf_counter()
+        """Looks at the clocks."""
+        self.began = time.perf_counter(), time.process_time()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Looks again."""
-        self.seconds.append(time.perf_counter() - self.began)
+        self.seconds.append(time.perf_counter() - self.began[0])
+        self.cpu_seconds.append(time.process_time() - self.began[1])
+
+
+class Turns:
+    """Lets threads go on one after the other.
+
+    Args:
+        names: theirs, in the order of their turns.
+    """
+
+    def __init__(self, names: tuple[str, ...]):
+        self._order, self._changed = collections.deque(names), threading.Condition()
+
+    def take(self, name: str) -> None:
+        """Waits until it is the turn of a thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._order[0] == name)
+
+    def pass_on(self) -> None:
+        """Lets the next one go on."""
+        with self._changed:
+            self._order.rotate(-1)
+            self._changed.notify_all()
+
+    def leave(self, name: str) -> None:
+        """Leaves the turns to the others."""
+        with self._changed:
+            self._order.remove(name)
+            self._changed.notify_all()
+
+
+class TakesTurns(StepTimes):
+    """Takes turns with another training, batch by batch."""
+
+    def __init__(self, turns: Turns, name: str):
+        super().__init__()
+        self.turns, self.name = turns, name
+
+    def fit(self, model: keras.Model, callbacks: list[keras.callbacks.Callback], config: Overhead) -> None:
+        """Trains for the rounds of a measurement, and one before them."""
+        data = batches(model.input_shape[1:], config.batch_size, config.update_every)
+        try:
+            model.fit(data, epochs=config.rounds + 1, callbacks=[*callbacks, self], shuffle=False, verbose=0)
+        finally:
+            self.turns.leave(self.name)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Waits for its turn."""
+        self.turns.take(self.name)
+        super().on_train_batch_begin(batch)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Lets the other one train."""
+        super().on_train_batch_end(batch)
+        self.turns.pass_on()
 
 
 def single_steps(config: Overhead, network: str, every: int = 4, updates: int = 10) -> list[str]:
     """Returns milliseconds of a step without and with an update, and what the latter makes of the average step."""
-    times, steps = StepTimes(), every * updates
-    run = start(dataclasses.replace(config, update_every=every), network, True, 1, steps, times)
-    data = batches(image_shape(network), config.batch_size, steps)
-    run.model.fit(data, callbacks=run, shuffle=False, verbose=0)
+    times = StepTimes()
+    model, callbacks = start(dataclasses.replace(config, update_every=every), network, True)
+    data = batches(image_shape(network), config.batch_size, every * updates)
+    model.fit(data, callbacks=[*callbacks, times], shuffle=False, verbose=0)
     measured = times.seconds[2 * every :]  # the first updates trace
     due = statistics.median(measured[every - 1 :: every])
     plain = statistics.median(t for i, t in enumerate(measured) if (i + 1) % every)
@@ -133,32 +189,15 @@ def image_shape(network: str) -> tuple[int, ...]:
     return (28, 28, 1) if network.startswith("lenet") else (32, 32, 3)
 
 
-def start(
-    config: Overhead, network: str, moves: bool, epochs: int, steps: int, *others: keras.callbacks.Callback
-) -> OneRun:
-    """Returns the callbacks of a run that has begun, of so many epochs of so many steps."""
+def start(config: Overhead, network: str, moves: bool) -> tuple[keras.Model, list[keras.callbacks.Callback]]:
+    """Returns a pruned and compiled model, and what moves its masks."""
     model = networks.build(network, input_shape=image_shape(network), classes=10, seed=0)
     masks: Any = {"distribution": "erk", "compute": config.compute, "seed": 0, "verbose": 0}
     model = tf_pai.prune_at_init(model, "random", config.sparsity, **masks)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=config.jit_compile)
     options = {"update_every": config.update_every, "end_step": config.update_every * 10**6}
-    callbacks = [callback_of(config.method, config.sparsity, 0, options)] if moves else []
-    run = OneRun([*callbacks, *others], model=model, add_history=True, epochs=epochs, steps=steps)
-    run.on_train_begin()
-    return run
-
-
-def one_more_turn(run: OneRun, data: tf.data.Dataset) -> Callable[[], object]:
-    """Returns what trains one epoch more of a run."""
-    numbers = itertools.count()
-
-    def fit() -> object:
-        number = next(numbers)
-        epochs = {"initial_epoch": number, "epochs": number + 1}
-        return run.model.fit(data, callbacks=run, shuffle=False, verbose=0, **epochs)
-
-    return fit
+    return model, [callback_of(config.method, config.sparsity, 0, options)] if moves else []
 
 
 def large_update(config: Overhead) -> tuple[float, float]:

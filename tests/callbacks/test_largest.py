@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tf_pai import kernels
 from tf_pai.callbacks import largest as module
 from tf_pai.callbacks.largest import count_true, largest
 
@@ -19,15 +20,17 @@ def by_sorting(scores, count, among=None):
     return mask.reshape(scores.shape)
 
 
-@pytest.fixture(params=["at once", "in blocks"])
+@pytest.fixture(params=["natively", "at once", "in blocks"])
 def find(request, monkeypatch):
-    """Finds the largest either way, in blocks so small that a few scores are many of them."""
-    if request.param == "at once":
-        return largest
-    monkeypatch.setattr(module, "BLOCK", 3)
-    graph = module._graph(module._in_blocks, (16, 16))
-    monkeypatch.setattr(module, "_of_one_block", graph)
-    monkeypatch.setattr(module, "_of_blocks", graph)
+    """Finds the largest in one of three ways; blocks are so small that a few scores are many of them."""
+    if request.param == "natively" and not kernels.available():
+        pytest.skip("the kernels cannot be built here")
+    monkeypatch.setattr(module.kernels, "available", lambda: request.param == "natively")
+    if request.param == "in blocks":
+        monkeypatch.setattr(module, "BLOCK", 3)
+        graph = module._graph(module._in_blocks, (16, 16))
+        monkeypatch.setattr(module, "_of_one_block", graph)
+        monkeypatch.setattr(module, "_of_blocks", graph)
     return largest
 
 
@@ -43,7 +46,7 @@ def test_is_what_sorting_gives_ties_to_the_lower_index(size, scale):
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 1000])
-def test_either_way_finds_the_same(find, size):
+def test_each_way_finds_the_same(find, size):
     generator = np.random.default_rng(size)
     scores, among = np.round(generator.standard_normal(size) * 3).astype("float32"), generator.random(size) < 0.4
     for count in {0, min(1, size), size // 3, size}:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+
+from tf_pai import kernels
 
 BLOCK = 2**20  # scores that are looked at at once
 
@@ -32,9 +35,11 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
     among = tf.fill(tf.shape(scores), True) if among is None else tf.cast(among, tf.bool)
     flat = tf.reshape(scores, [-1]), tf.reshape(among, [-1])
     size = scores.shape.num_elements()
-    find = _of_blocks if size is None or size > BLOCK else _of_one_block
-    chosen = find(*flat, tf.cast(count, tf.int32))
-    return tf.reshape(chosen, tf.shape(scores))
+    if size is None or size > BLOCK:
+        find = _of_blocks
+    else:
+        find = _of_one_block_natively if kernels.available() else _of_one_block
+    return tf.reshape(find(*flat, tf.cast(count, tf.int32)), tf.shape(scores))
 
 
 def count_true(mask: Any) -> tf.Tensor:
@@ -48,6 +53,12 @@ def count_true(mask: Any) -> tf.Tensor:
     words = tf.reshape(tf.pad(ones, [[0, -tf.size(ones) % 8]]), [-1, 8])
     bits = tf.raw_ops.PopulationCount(x=tf.bitcast(words, tf.int64))  # each byte is 0 or 1
     return tf.reduce_sum(tf.cast(bits, tf.int32))
+
+
+def _of_one_block_natively(scores: tf.Tensor, among: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """In half the time. The others are -infinity, and what is so itself is a little more."""
+    finite = tf.where(tf.equal(scores, -math.inf), scores.dtype.min, scores)
+    return kernels.highest_near(tf.where(among, finite, -math.inf), count, tf.zeros(2))[0] > 0
 
 
 def _largest_of_flat(over: Any, digits: Any, scores: tf.Tensor, among: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

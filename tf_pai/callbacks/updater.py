@@ -108,8 +108,8 @@ class Updater:
         places, was_alive = state.weight.places_of(flat)
         values = tf.where(was_alive, tf.gather(state.value, places), self.method.revived(state))
         state.weight.move_to(flat, values, places, was_alive)
-        born = tf.boolean_mask(flat, ~was_alive)
-        return tf.stack([tf.size(flat, tf.int64), tf.size(born, tf.int64), explored.add(born)])
+        born = tf.cast(count_true(~was_alive), tf.int64)
+        return tf.stack([tf.size(flat, tf.int64), born, explored.add(flat)])
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns the bits of what has ever been alive, and the weights' paths in their order."""

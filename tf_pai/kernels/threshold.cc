@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "kernels.h"
@@ -36,19 +37,56 @@ int64_t MarkHighest(const HighestNear& h, int64_t count,
   return *lowest;
 }
 
+// The keys (low, high] among which is that of the count-th highest score, and
+// how many scores have one of them.
+struct Bin {
+  int32_t low, high;
+  int64_t scores;
+};
+
+// Counts the scores by the leading bits of their keys.
+Bin BinOfThreshold(const HighestNear& h) {
+  constexpr int kShift = 21, kBins = 1 << (32 - kShift);
+  std::vector<int64_t> counts(kBins);
+  for (int64_t i = 0; i < h.n; ++i) ++counts[(Key(h, i) >> kShift) + kBins / 2];
+  int bin = kBins - 1;
+  int64_t left = h.count;
+  while (bin > 0 && left > counts[bin]) left -= counts[bin--];
+  const int64_t first = int64_t{bin - kBins / 2} << kShift;
+  return {static_cast<int32_t>(std::max<int64_t>(first - 1, INT32_MIN)),
+          static_cast<int32_t>(first + (1 << kShift) - 1), counts[bin]};
+}
+
+Marked MarkAbove(const HighestNear& h, int32_t low, int32_t high,
+                 std::vector<int64_t>* near) {
+  return KernelsFor(INT64_MAX).mark_above({h.scores, h.magnitude, 0, h.n, low,
+                                           high, h.mask, near->data(),
+                                           static_cast<int64_t>(near->size())});
+}
+
+// Sums |scores|, in several sums at once, since one would wait for itself.
+double SumOfMagnitudes(const HighestNear& h) {
+  constexpr int kSums = 8;
+  double sums[kSums] = {};
+  for (int64_t i = 0; i < h.n; ++i) sums[i % kSums] += std::fabs(h.scores[i]);
+  return std::accumulate(sums, sums + kSums, 0.0);
+}
+
 // Without a guess: looks through all scores.
 void Search(const HighestNear& h) {
-  std::fill(h.mask, h.mask + h.n, 0.0f);
-  std::vector<int64_t> all(h.n);
-  double total = 0, highest = -INFINITY;
-  for (int64_t i = 0; i < h.n; ++i) {
-    all[i] = i;
-    total += std::fabs(h.scores[i]);
-    highest = std::max<double>(highest, Rank(h, i));
+  double threshold = -INFINITY;
+  if (h.count == 0) {
+    std::fill(h.mask, h.mask + h.n, 0.0f);
+    for (int64_t i = 0; i < h.n; ++i) {
+      threshold = std::max<double>(threshold, Rank(h, i));
+    }
+  } else {
+    const Bin bin = BinOfThreshold(h);
+    std::vector<int64_t> near(bin.scores);
+    const Marked marked = MarkAbove(h, bin.low, bin.high, &near);
+    threshold = Rank(h, MarkHighest(h, h.count - marked.above, &near));
   }
-  const double threshold =
-      h.count == 0 ? highest : Rank(h, MarkHighest(h, h.count, &all));
-  const double spread = kSpare * total / h.n / h.n;
+  const double spread = kSpare * SumOfMagnitudes(h) / h.n / h.n;
   const double width =
       std::min(std::max<double>(h.guess[1] - h.guess[0], spread), 16 * spread);
   h.next[0] = static_cast<float>(threshold - width);
@@ -63,10 +101,8 @@ void RunHighestNear(const HighestNear& h) {
     return;
   }
   std::vector<int64_t> near(h.n / 8);
-  const Marked marked = KernelsFor(INT64_MAX).mark_above(
-      {h.scores, h.magnitude, 0, h.n, KeyOf<false>(h.guess[0]),
-       KeyOf<false>(h.guess[1]), h.mask, near.data(),
-       static_cast<int64_t>(near.size())});
+  const Marked marked =
+      MarkAbove(h, KeyOf<false>(h.guess[0]), KeyOf<false>(h.guess[1]), &near);
   const int64_t missing = h.count - marked.above;
   if (missing < 1 || missing > marked.near ||
       marked.near > static_cast<int64_t>(near.size())) {

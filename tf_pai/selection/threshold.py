@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_pai import kernels
-from tf_pai.callbacks.rules import largest
+from tf_pai.callbacks.largest import largest
 
 BYTES = {8: tf.int64, 4: tf.int32, 2: tf.int16, 1: tf.uint8}  # integers that so many booleans are read as at once
 SORTED = 2048  # so many scores are rather sorted
