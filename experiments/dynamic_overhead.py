@@ -74,8 +74,9 @@ def step_times(config: Overhead, network: str) -> list[str]:
     """Returns milliseconds per step with static and with moving masks, and ratios by the clock and in CPU time."""
     every, turns = config.update_every, Turns(("static", "moving"))
     times = {kind: TakesTurns(turns, kind) for kind in ("static", "moving")}
+    made = {kind: start(config, network, kind == "moving") for kind in times}
     with concurrent.futures.ThreadPoolExecutor(len(times)) as threads:
-        fits = [threads.submit(t.fit, *start(config, network, kind == "moving"), config) for kind, t in times.items()]
+        fits = [threads.submit(t.fit, *made[kind], config) for kind, t in times.items()]
     for fit in fits:
         fit.result()
     wall = {kind: of_rounds(t.seconds, every) for kind, t in times.items()}
@@ -154,8 +155,8 @@ class TakesTurns(StepTimes):
 
     def fit(self, model: keras.Model, callbacks: list[keras.callbacks.Callback], config: Overhead) -> None:
         """Trains for the rounds of a measurement, and one before them."""
-        data = batches(model.input_shape[1:], config.batch_size, config.update_every)
         try:
+            data = batches(model.input_shape[1:], config.batch_size, config.update_every)
             model.fit(data, epochs=config.rounds + 1, callbacks=[*callbacks, self], shuffle=False, verbose=0)
         finally:
             self.turns.leave(self.name)

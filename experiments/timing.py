@@ -76,6 +76,6 @@ def batches(shape: tuple[int, ...], batch_size: int, steps: int) -> tf.data.Data
 def peak_megabytes() -> float:
     """Returns the most memory that this process has held so far."""
     status = pathlib.Path("/proc/self/status")
-    if status.exists():  # begins anew with a program, unlike `ru_maxrss`, which takes over that of its parent
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    if status.exists() and "VmHWM:" in (text := status.read_text()):
+        return int(text.split("VmHWM:")[1].split()[0]) / 1024  # of this program; `ru_maxrss` is its parent's at first
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)

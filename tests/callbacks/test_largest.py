@@ -25,7 +25,7 @@ def find(request, monkeypatch):
     """Finds the largest in one of three ways; blocks are so small that a few scores are many of them."""
     if request.param == "natively" and not kernels.available():
         pytest.skip("the kernels cannot be built here")
-    monkeypatch.setattr(module.kernels, "available", lambda: request.param == "natively")
+    monkeypatch.setattr(module.kernels, "built", lambda: request.param == "natively")
     if request.param == "in blocks":
         monkeypatch.setattr(module, "BLOCK", 3)
         graph = module._graph(module._in_blocks, (16, 16))
@@ -58,6 +58,10 @@ def test_extremes_are_ordered(find):
     scores = np.array([-np.inf, 1e-45, 0.0, -0.0, -1e-45, np.inf, 3.4e38, -3.4e38], "float32")
     assert find(scores, 4).numpy().tolist() == [False, True, True, False, False, True, True, False]
     assert find(scores, 5).numpy().tolist() == [False, True, True, True, False, True, True, False]
+
+
+def test_the_lowest_number_comes_before_minus_infinity(find):
+    assert find([-np.inf, np.finfo("float32").min], 1).numpy().tolist() == [False, True]
 
 
 def test_others_come_after_minus_infinity(find):

@@ -52,7 +52,7 @@ Bin BinOfThreshold(const HighestNear& h) {
   int bin = kBins - 1;
   int64_t left = h.count;
   while (bin > 0 && left > counts[bin]) left -= counts[bin--];
-  const int64_t first = int64_t{bin - kBins / 2} << kShift;
+  const int64_t first = int64_t{bin - kBins / 2} * (1 << kShift);
   return {static_cast<int32_t>(std::max<int64_t>(first - 1, INT32_MIN)),
           static_cast<int32_t>(first + (1 << kShift) - 1), counts[bin]};
 }
