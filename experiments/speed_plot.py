@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from typing import Any
 
@@ -22,6 +23,7 @@ def plot(rows: list[dict[str, Any]], file: pathlib.Path) -> None:
     axes.axhline(1, color="black", linewidth=1)
     names = list(dict.fromkeys(row["network"] for row in rows))
     longest = max((row["sparsity"] for row in rows), default=0)
+    labels = itertools.count(1)
     for i, name in enumerate(names):
         sparsities, steps = _line(rows, name)
         colour = f"C{i}"
@@ -29,7 +31,8 @@ def plot(rows: list[dict[str, Any]], file: pathlib.Path) -> None:
         even = break_even(sparsities, steps)
         if even is not None and longest:
             axes.axvline(_place(even), color=colour, linestyle=":", linewidth=1)
-            axes.annotate(f"{100 * even:.0f} %", (_place(even), 1), color=colour, xytext=(3, -12 * (i + 1)), **_BESIDE)
+            below = (3, -12 * next(labels))  # one under the other: the lines lie close together
+            axes.annotate(f"{100 * even:.0f} %", (_place(even), 1), color=colour, xytext=below, **_BESIDE)
     ticks = sorted({row["sparsity"] for row in rows if row["sparsity"]})
     axes.set_xticks([_place(tick) for tick in ticks], [f"{100 * tick:g} %" for tick in ticks])
     axes.set_yscale("log", base=2)
