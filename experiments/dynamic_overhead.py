@@ -46,7 +46,7 @@ class Overhead:
     batch_size: int = setting(128, "Examples per step.")
     rounds: int = setting(10, "Rounds of each kind; each has one update.")
     side: int = setting(5000, "Inputs and units of the large layer: 25 million weights.")
-    tile_size: int = setting(2**22, "Weights of the large layer, if sparse, that an update may hold densely at once.")
+    tile_size: int = setting(2**20, "Weights of the large layer, if sparse, that an update may hold densely at once.")
     jit_compile: bool = setting(False, "Compile the training step with XLA.")
 
 

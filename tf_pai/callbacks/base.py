@@ -82,7 +82,7 @@ class DynamicMasks(InFit, InLoop):
         rounding: str = "floor",
         seed: int | None = None,
         log_dir: str | None = None,
-        tile_size: int = 2**22,
+        tile_size: int = 2**20,
     ):
         super().__init__()
         self.update_every, self.begin_step, self.end_step = update_every, begin_step, end_step
@@ -111,9 +111,9 @@ class DynamicMasks(InFit, InLoop):
         """Returns scores of which the highest come to life: random numbers."""
         return state.random()
 
-    def revived(self, state: WeightState) -> tf.Tensor:
-        """Returns the values that weights have when they come to life, or one value for all of them: zero."""
-        return tf.zeros([], state.value.dtype)
+    def revived(self, state: WeightState) -> tf.Tensor | None:
+        """Returns the values that weights have when they come to life; None: zero."""
+        return None
 
     def plan(self, step: int) -> tuple[list[int], list[int]]:
         """Returns how many of each weight's places survive the drop after `step`, and how many are alive then."""

@@ -17,12 +17,13 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
     """Returns a boolean mask of the `count` highest scores; of equal ones, those of lower flat index.
 
     Exact, in a graph, without sorting: counts of the leading bits of the scores, and then of the next ones of those
-    that are left, find the threshold. Takes memory for one more mask, and for `BLOCK` scores.
+    that are left, find the threshold. Takes memory for one more mask, and for `BLOCK` scores; where kernels are built,
+    for nothing else than what it returns.
 
     Args:
         scores: float tensor of any shape, without NaN; compared as float32.
-        count: number or integer tensor, from 0 to the number of scores.
-        among: boolean tensor of that shape, which scores are meant; the others are the last. None: all.
+        count: number or integer tensor, 0 or more; all scores that are meant where these are fewer.
+        among: boolean tensor of that shape, which scores are meant. None: all.
 
     Example:
         >>> largest([3.0, 1.0, 2.0, 2.0], 2).numpy().tolist()
@@ -32,11 +33,13 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
     """
     scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
     among = tf.fill(tf.shape(scores), True) if among is None else tf.cast(among, tf.bool)
-    flat = tf.reshape(scores, [-1]), tf.reshape(among, [-1])
+    count = tf.cast(count, tf.int32)
+    if kernels.built():  # they are not built for this
+        return kernels.largest(scores, among, count)
     size = scores.shape.num_elements()
-    of_one_block = _of_one_block_natively if kernels.built() else _of_one_block  # they are not built for this
-    find = _of_blocks if size is None or size > BLOCK else of_one_block
-    return tf.reshape(find(*flat, tf.cast(count, tf.int32)), tf.shape(scores))
+    find = _of_blocks if size is None or size > BLOCK else _of_one_block
+    count = tf.minimum(count, count_true(among))
+    return tf.reshape(find(tf.reshape(scores, [-1]), tf.reshape(among, [-1]), count), tf.shape(scores))
 
 
 def count_true(mask: Any) -> tf.Tensor:
@@ -50,12 +53,6 @@ def count_true(mask: Any) -> tf.Tensor:
     words = tf.reshape(tf.pad(ones, [[0, -tf.size(ones) % 8]]), [-1, 8])
     bits = tf.raw_ops.PopulationCount(x=tf.bitcast(words, tf.int64))  # each byte is 0 or 1
     return tf.reduce_sum(tf.cast(bits, tf.int32))
-
-
-def _of_one_block_natively(scores: tf.Tensor, among: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """In half the time; the others have the lowest bits in the order of the kernels, which are those of a NaN."""
-    others = tf.bitcast(tf.constant(-1), tf.float32)
-    return kernels.highest_near(tf.where(among, scores, others), count, tf.zeros(2))[0] > 0
 
 
 def _largest_of_flat(over: Any, digits: Any, scores: tf.Tensor, among: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

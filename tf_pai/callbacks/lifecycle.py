@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks
 from tf_pai.callbacks.flops import training_tables
-from tf_pai.callbacks.gradients import DenseGradients
+from tf_pai.callbacks.gradients import BatchUpdate
 from tf_pai.callbacks.history import MaskHistory
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.restoring import wait_for_restoring
@@ -47,7 +47,7 @@ class MaskMover(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._is_running = False
-        self._dense_gradients: DenseGradients | None = None
+        self._batch_update: BatchUpdate | None = None
         self._optimizer: Any = None
         self._batches_per_step = 1
         self._loop_count = 0
@@ -60,7 +60,7 @@ class MaskMover(keras.callbacks.Callback):
         if self._model is not None and self._model is not model:
             self._loop_count, self._restored = 0, {}
         super().set_model(model)
-        self._optimizer, self._dense_gradients = optimizer, None
+        self._optimizer = optimizer
         if isinstance(model, keras.Model):
             _owners[model] = weakref.ref(self)
 
@@ -104,7 +104,7 @@ class MaskMover(keras.callbacks.Callback):
             eagerly=bool(getattr(model, "run_eagerly", False)),
             skips_as_a_whole=isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer),
         )
-        self._is_running = True
+        self._batch_update, self._is_running = None, True
         self.counts_at_start = self.updater.counts()
         self.history = MaskHistory({w.path: w.size for w in self.weights}, self.counts_at_start, self.log_dir)
         self._restore()
@@ -159,12 +159,11 @@ class MaskMover(keras.callbacks.Callback):
         step = count // self._batches_per_step
         return Updater.as_tensors(step, *self.plan(step))
 
-    def update_now(self, count: int, rows: Any = None, gradients: Any = None) -> None:
+    def update_now(self, count: int, rows: Any = None) -> None:
         """Updates all masks after that many batches, unless that has given `rows` already; records what happened."""
         step = count // self._batches_per_step
         if rows is None:
-            keep, total = self.plan(step)
-            rows = self.updater(step, keep, total, gradients)
+            rows = self.updater(*self.plan_tensors(count))
         self.history.see(step, rows)
         if not self.moves_every_step or step % RECORD_EVERY == 0:
             self.history.record()

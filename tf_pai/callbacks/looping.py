@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tf_pai.callbacks import checks
-from tf_pai.callbacks.gradients import DenseGradients
+from tf_pai.callbacks.gradients import BatchUpdate
 from tf_pai.callbacks.lifecycle import MaskMover
 
 
@@ -78,8 +78,7 @@ class InLoop(MaskMover):
             checks.check_labels(self, y)
         if not self._count_batch() or not self.is_due_after(self._loop_count):
             return False
-        gradients = self._gradients_of(x, y, sample_weight) if self.reads_gradient else None
-        self.update_now(self._loop_count, gradients=gradients)
+        self.update_now(self._loop_count, self._update_on(x, y, sample_weight) if self.reads_gradient else None)
         return True
 
     def _count_batch(self) -> bool:
@@ -92,7 +91,7 @@ class InLoop(MaskMover):
         self._loop_count = seen + self._ahead if self._is_counted else max(before, seen) + 1
         return self._loop_count != before
 
-    def _gradients_of(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        if self._dense_gradients is None:
-            self._dense_gradients = DenseGradients(self.model, self.weights)
-        return self._dense_gradients(x, y, sample_weight)
+    def _update_on(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        if self._batch_update is None:
+            self._batch_update = BatchUpdate(self.model, self.updater)
+        return self._batch_update(self.plan_tensors(self._loop_count), x, y, sample_weight)

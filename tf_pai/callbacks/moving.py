@@ -69,13 +69,13 @@ class MovingWeight:
         """Returns the places that are alive now, to add others to."""
         return Explored(self.alive())
 
-    def move(self, new: tf.Tensor, value: tf.Tensor | None, slots_of: tf.Tensor | None) -> tf.Tensor:
+    def move(self, new: tf.Tensor, value: tf.Tensor | None, going_on: tf.Tensor | None) -> tf.Tensor:
         """Takes another mask.
 
         Args:
             new: the mask, boolean.
-            value: the dense weight, of which what is alive is kept; None: the weight stays as it is.
-            slots_of: the mask of the places whose slots go on; those of others alive begin anew. None: all stay, but
+            value: the dense weight, zero at pruned places; None: the weight stays as it is.
+            going_on: the mask of the places whose slots go on; those of others alive begin anew. None: all stay, but
                 for averages, which Keras writes to the weights in the end.
 
         Returns:
@@ -83,11 +83,11 @@ class MovingWeight:
         """
         last = new
         if value is not None:
-            last = self.variable.assign(tf.where(new, value, tf.zeros([], value.dtype)))
+            last = _assigned(self.variable, value)
         for slot in self.slots:
             with tf.control_dependencies([last]):  # one after the other, so that one exists twice
-                if slots_of is not None or (slot.is_average and value is not None):
-                    last = slot.variable.assign(_moved(slot, new, slots_of))
+                if going_on is not None or (slot.is_average and value is not None):
+                    last = _assigned(slot.variable, _moved(slot, new, going_on))
         with tf.control_dependencies([last]):
             self.mask.assign(tf.cast(new, tf.float32))
         return new
@@ -118,11 +118,17 @@ class MovingWeight:
         return gradient / tf.cast(scale, gradient.dtype)
 
 
-def _moved(slot: Slot, new: tf.Tensor, slots_of: tf.Tensor | None) -> tf.Tensor:
+def _assigned(variable: Any, value: tf.Tensor) -> tf.Tensor:
+    """Assigns, and returns what the variable then is: whoever waits for it waits until the old one is gone."""
+    variable.assign(value)
+    return tf.convert_to_tensor(variable.value)
+
+
+def _moved(slot: Slot, new: tf.Tensor, going_on: tf.Tensor | None) -> tf.Tensor:
     """What a slot holds for another mask: as before where it goes on (None: everywhere), as new at others alive."""
     held = tf.convert_to_tensor(slot.variable.value)
     zero = tf.zeros([], held.dtype)
-    if slots_of is None:
+    if going_on is None:
         return tf.where(new, held, zero)
     begun = tf.where(new, tf.cast(slot.initial, held.dtype), zero) if slot.initial else zero
-    return tf.where(new & slots_of, held, begun)
+    return tf.where(going_on, held, begun)

@@ -46,8 +46,7 @@ def drop(scores: Any, mask: Any, keep: Any) -> tf.Tensor:
         >>> drop([[0.1, 0.9], [0.5, 0.7]], [[True, True], [False, True]], 2).numpy().tolist()
         [[False, True], [False, True]]
     """
-    mask = tf.cast(mask, tf.bool)
-    return largest(scores, tf.minimum(tf.cast(keep, tf.int32), count_true(mask)), among=mask)
+    return largest(scores, keep, among=mask)
 
 
 def grow(scores: Any, kept: Any, count: Any) -> tf.Tensor:

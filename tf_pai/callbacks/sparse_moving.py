@@ -71,16 +71,16 @@ class SparseMovingWeight(MovingWeight):
         """Returns the places that are alive now, to add others to."""
         return ExploredBits(self.layer.positions(), self.size)
 
-    def move(self, new: tf.Tensor, value: tf.Tensor | None, slots_of: tf.Tensor | None) -> tf.Tensor:
+    def move(self, new: tf.Tensor, value: tf.Tensor | None, going_on: tf.Tensor | None) -> tf.Tensor:
         """Puts the values of the new mask, and the slots of the weights that go on, to its places.
 
         Returns:
             What `explored()` takes: the row-major positions.
         """
         flat = tf.where(tf.reshape(new, [-1]))[:, 0]
-        going_on = _at(flat, self.alive() if slots_of is None else slots_of)
+        going_on = _at(flat, self.alive() if going_on is None else going_on)
         values = _at(flat, self.value() if value is None else value)
-        return self.move_to(flat, values, self.places_of(flat)[0], going_on)
+        return self.move_to(flat, values, self.places_of(flat, self.layer.flat_positions())[0], going_on)
 
     def move_to(self, flat: tf.Tensor, values: tf.Tensor, places: tf.Tensor, going_on: tf.Tensor) -> tf.Tensor:
         """Does what `move` does, and returns the same.
@@ -98,9 +98,8 @@ class SparseMovingWeight(MovingWeight):
         self.layer.move(flat, values)
         return flat
 
-    def places_of(self, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns (the places of row-major positions among the kept values, whether each is alive); else any place."""
-        old = self.layer.flat_positions()
+    def places_of(self, flat: tf.Tensor, old: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns (the places of row-major positions among the `old` ones, whether each is there); else any place."""
         places = tf.minimum(tf.searchsorted(old, flat, out_type=tf.int64), self.layer.nnz - 1)
         return places, tf.equal(tf.gather(old, places), flat)
 

@@ -82,7 +82,7 @@ def exchange_by_tiles(method: Any, state: KeptState) -> tf.Tensor:
 
 def _best(scores: tf.Tensor, place: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The `count` highest scores, and their positions; of equal ones, those of lower position."""
-    chosen = tf.where(largest(scores, tf.minimum(count, tf.size(scores))))[:, 0]
+    chosen = tf.where(largest(scores, count))[:, 0]
     return tf.gather(scores, chosen), tf.gather(place, chosen)
 
 

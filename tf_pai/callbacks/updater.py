@@ -49,16 +49,9 @@ class Updater:
         self.explored = [weight.explored() for weight in weights]
         self._update, self._counts = _graph(self.update, eagerly), _graph(self._count, eagerly)
 
-    def __call__(self, step: int, keep: list[int], total: list[int], gradients: Any = None) -> Any:
-        """Updates all masks; returns what `update` returns.
-
-        Args:
-            step: the step that has just been taken.
-            keep: how many of each weight's places stay alive.
-            total: how many are alive in the end.
-            gradients: {path: dense gradient, or what a layer in tiles has of it} where the method reads it.
-        """
-        return self._update(*self.as_tensors(step, keep, total), gradients)
+    def __call__(self, *plan: tf.Tensor) -> tf.Tensor:
+        """Returns what `update` does, in a graph of its own; for methods that read no gradient."""
+        return self._update(*plan)
 
     @staticmethod
     def as_tensors(step: int, keep: list[int], total: list[int]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -92,21 +85,29 @@ class Updater:
         if state.gradient is not None:  # after an overflow, gradients say nothing
             finite = self._all_finite(state.gradient) if finite is None else finite
             new = tf.where(finite, new, state.alive)
-        born = new & ~state.alive
+        going_on = new & state.alive
         if self.method.keeps_dense_weights:
             places = state.weight.move(new, None, None)
         else:
-            value = tf.where(born, self.method.revived(state), state.value)
-            places = state.weight.move(new, value, state.alive if self.method.resets_slots else None)
-        kept, newborn = (tf.cast(count_true(mask), tf.int64) for mask in (new, born))
-        return tf.stack([kept, newborn, explored.add(places)])
+            value = tf.where(going_on, state.value, self._begun(state, new))
+            places = state.weight.move(new, value, going_on if self.method.resets_slots else None)
+        kept, old = (tf.cast(count_true(mask), tf.int64) for mask in (new, going_on))
+        return tf.stack([kept, kept - old, explored.add(places)])
+
+    def _begun(self, state: WeightState, alive: tf.Tensor | None = None) -> tf.Tensor:
+        """What weights that come to life start from; zero where none is `alive`."""
+        zero = tf.zeros([], state.value.dtype)
+        revived = self.method.revived(state)
+        if revived is None:  # a number for all of them, without one for each
+            return zero
+        return revived if alive is None else tf.where(alive, revived, zero)
 
     def _move_by_tiles(self, state: KeptState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
-        flat, before = exchange_by_tiles(self.method, state), state.weight.layer.flat_positions()
+        flat = exchange_by_tiles(self.method, state)
         if state.gradient is not None:
-            flat = tf.where(self._all_finite(state.gradient) if finite is None else finite, flat, before)
-        places, was_alive = state.weight.places_of(flat)
-        values = tf.where(was_alive, tf.gather(state.value, places), self.method.revived(state))
+            flat = tf.where(self._all_finite(state.gradient) if finite is None else finite, flat, state.flat)
+        places, was_alive = state.weight.places_of(flat, state.flat)
+        values = tf.where(was_alive, tf.gather(state.value, places), self._begun(state))
         state.weight.move_to(flat, values, places, was_alive)
         born = tf.cast(count_true(~was_alive), tf.int64)
         return tf.stack([tf.size(flat, tf.int64), born, explored.add(flat)])

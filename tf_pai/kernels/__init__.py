@@ -9,7 +9,7 @@ from tf_pai.kernels.masking import zero_pruned
 from tf_pai.kernels.norm import batch_norm
 from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
 from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
-from tf_pai.kernels.threshold import highest_near
+from tf_pai.kernels.threshold import highest_near, largest
 
 __all__ = [
     "SparseStructure",
@@ -21,6 +21,7 @@ __all__ = [
     "from_flat",
     "from_mask",
     "highest_near",
+    "largest",
     "largest_gradients",
     "reason",
     "sparse_conv2d",

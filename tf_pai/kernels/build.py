@@ -27,7 +27,7 @@ SOURCE = pathlib.Path(__file__).parent
 FLAGS = ("-O3", "-fPIC", "-std=c++17", "-ffp-contract=fast", "-w")
 KERNEL_UNITS = (
     *("tiles16", "tiles8", "tiles4", "isa", "structure"),
-    *("dense_forward", "dense_backward", "conv_forward", "conv_backward", "threshold", "masking"),
+    *("dense_forward", "dense_backward", "conv_forward", "conv_backward", "threshold", "largest", "masking"),
 )
 OP_UNITS = ("dense_ops", "conv_ops", "threshold_ops", "masking_ops")  # the only ones that include TensorFlow
 _CHECK_FLAGS = ("-g", "-Wall", "-Wextra", "-O1")

@@ -226,8 +226,10 @@ int main() {
   for (int i = 0; i < 200; ++i) {
     const int n = Random(1, 2000);
     CheckHighestNear(n, Random(0, n), Random(0, 1));
+    CheckLargest(n, Random(0, n));
     CheckZeroPruned(n, Random(1, 5));
   }
+  for (int i = 0; i < 20; ++i) CheckLargest(40000, Random(0, 40000));
   CheckZeroPruned(200000, 3);
   CheckAllTampered();
   std::printf("%d lanes: %s\n", tf_pai::WidestLanes(),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "check_support.h"
+#include "largest.h"
 #include "masking.h"
 #include "threshold.h"
 
@@ -33,6 +34,30 @@ inline void CheckHighestNear(int n, int count, bool magnitude) {
   bool same = true;
   for (int i = 0; i < n; ++i) same &= mask[order[i]] == (i < count ? 1 : 0);
   Expect(same, "highest " + std::to_string(count) + " of " + std::to_string(n));
+}
+
+// Against sorting, with ties, with NaN, and with some that are not meant; a few
+// scores and so many that a sample is drawn.
+inline void CheckLargest(int n, int count) {
+  Floats scores(n);
+  std::vector<uint8_t> among(n), mask(n);
+  const int kinds = Random(0, 1) == 0 ? 50 : 1000000;
+  for (float& score : scores) score = Random(-kinds, kinds) / 10.f;
+  if (n > 3) scores[n / 3] = NAN;
+  for (int i = 0; i < n; ++i) among[i] = Random(0, 2) > 0;
+  tf_pai::RunLargest({scores.data(), among.data(), n, count, mask.data()});
+  std::vector<int> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    using tf_pai::KeyOf;
+    if (among[a] != among[b]) return among[a] > among[b];
+    return among[a] && KeyOf<false>(scores[a]) > KeyOf<false>(scores[b]);
+  });
+  bool same = true;
+  for (int i = 0; i < n; ++i) {
+    same &= mask[order[i]] == (i < count && among[order[i]]);
+  }
+  Expect(same, "largest " + std::to_string(count) + " of " + std::to_string(n));
 }
 
 // Bit for bit, with what is not finite under both kinds of mask.

@@ -48,3 +48,4 @@ def _no_second_order(op: Any, *_: Any) -> None:
 
 
 tf.no_gradient("TfPaiHighestNear")
+tf.no_gradient("TfPaiLargest")

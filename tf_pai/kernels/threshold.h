@@ -15,15 +15,16 @@ template <bool kMagnitude>
 inline int32_t KeyOf(float score) {
   int32_t bits;
   std::memcpy(&bits, &score, sizeof bits);
-  const int32_t magnitude = bits & INT32_MAX;
-  return kMagnitude || bits >= 0 ? magnitude : -magnitude;
+  if (kMagnitude) return bits & INT32_MAX;
+  const int32_t sign = bits >> 31;  // -1 of a negative one; without a branch
+  return (bits ^ (sign & INT32_MAX)) - sign;
 }
 
 struct HighestNear {
   const float* scores;
   int64_t n;
-  int64_t count;   // how many are kept, from 0 to n
-  bool magnitude;  // whether |scores| are compared
+  int64_t count;       // how many are kept, from 0 to n
+  bool magnitude;      // whether |scores| are compared
   const float* guess;  // low and high
   float* mask;         // of the count highest, the first of equal ones
   float* next;         // low and high for the next step

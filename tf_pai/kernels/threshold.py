@@ -1,4 +1,4 @@
-"""The highest scores, in one pass over them where it is known about where the threshold is."""
+"""The highest scores: in one pass over them where it is known about where the threshold is, in four where it is not."""
 
 from __future__ import annotations
 
@@ -34,3 +34,27 @@ def highest_near(scores: Any, count: Any, guess: Any, magnitude: bool = False) -
         [1.0, 0.0, 1.0, 0.0]
     """
     return library().tf_pai_highest_near(scores=scores, count=count, guess=guess, magnitude=magnitude)
+
+
+def largest(scores: Any, among: Any, count: Any) -> tf.Tensor:
+    """Returns the mask of the `count` highest scores, of equal ones the first; without memory for each of them.
+
+    Exact. Not under XLA, and without a gradient.
+
+    Args:
+        scores: float32 tensor.
+        among: boolean tensor of that shape, which scores are meant.
+        count: int32 number, 0 or more; all that are meant where these are fewer.
+
+    Returns:
+        Boolean mask of the scores' shape.
+
+    Raises:
+        RuntimeError: the kernels are not available here; see `available`.
+        tf.errors.InvalidArgumentError: `count` is negative.
+
+    Example:
+        >>> largest([3.0, 1.0, -4.0, 2.0], [False, True, True, True], 2).numpy().tolist()
+        [False, True, False, True]
+    """
+    return library().tf_pai_largest(scores=scores, among=among, count=count)

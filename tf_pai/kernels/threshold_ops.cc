@@ -1,5 +1,6 @@
-// The TensorFlow op that finds the highest scores.
+// The TensorFlow ops that find the highest scores.
 
+#include "largest.h"
 #include "op_common.h"
 #include "threshold.h"
 
@@ -22,12 +23,11 @@ class HighestNearOp : public OpKernel {
     OP_REQUIRES(context, guess.dims() == 1 && guess.dim_size(0) == 2,
                 errors::InvalidArgument("guess must be low and high"));
     const int64_t n = scores.NumElements(), kept = count.scalar<int32>()();
-    OP_REQUIRES(context, kept >= 0 && kept <= n,
-                errors::InvalidArgument("count must be from 0 to ", n, ", not ",
-                                        kept));
+    OP_REQUIRES(
+        context, kept >= 0 && kept <= n,
+        errors::InvalidArgument("count must be from 0 to ", n, ", not ", kept));
     Tensor *mask, *next;
-    OP_REQUIRES_OK(context,
-                   context->allocate_output(0, scores.shape(), &mask));
+    OP_REQUIRES_OK(context, context->allocate_output(0, scores.shape(), &mask));
     OP_REQUIRES_OK(context, context->allocate_output(1, guess.shape(), &next));
     RunHighestNear({Floats(scores), n, kept, magnitude_, Floats(guess),
                     mask->flat<float>().data(), next->flat<float>().data()});
@@ -36,6 +36,41 @@ class HighestNearOp : public OpKernel {
  private:
   bool magnitude_;
 };
+
+class LargestOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor& scores = context->input(0);
+    const Tensor& among = context->input(1);
+    const Tensor& count = context->input(2);
+    OP_REQUIRES(context, among.shape() == scores.shape(),
+                errors::InvalidArgument("among must have the scores' shape"));
+    OP_REQUIRES(context, count.dims() == 0,
+                errors::InvalidArgument("count must be a number"));
+    const int64_t n = scores.NumElements(), marked = count.scalar<int32>()();
+    OP_REQUIRES(
+        context, marked >= 0,
+        errors::InvalidArgument("count must not be negative, as is ", marked));
+    Tensor* mask;
+    OP_REQUIRES_OK(context, context->allocate_output(0, scores.shape(), &mask));
+    RunLargest({Floats(scores),
+                reinterpret_cast<const uint8_t*>(among.flat<bool>().data()), n,
+                marked, reinterpret_cast<uint8_t*>(mask->flat<bool>().data())});
+  }
+};
+
+REGISTER_OP("TfPaiLargest")
+    .Input("scores: float32")
+    .Input("among: bool")
+    .Input("count: int32")
+    .Output("mask: bool")
+    .SetShapeFn([](InferenceContext* c) {
+      c->set_output(0, c->input(0));
+      return OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("TfPaiLargest").Device(DEVICE_CPU), LargestOp);
 
 REGISTER_OP("TfPaiHighestNear")
     .Input("scores: float32")

@@ -27,10 +27,9 @@ class MovableKernel:
 
     def flat_positions(self: Any) -> tf.Tensor:
         """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising."""
-        rows, cols = self.matrix_shape
-        pointers = tf.cast(self._row_ptr.value, "int64")
-        row_of = tf.repeat(tf.range(rows, dtype="int64"), pointers[1:] - pointers[:-1])
-        return row_of * cols + tf.cast(self._col_idx.value, "int64")
+        begins = tf.cast(self._row_ptr.value, "int64")[1:-1, None]  # of each row but the first; nnz where none follows
+        steps = tf.scatter_nd(begins, tf.ones_like(begins[:, 0]), tf.constant([self.nnz + 1], "int64"))
+        return tf.cumsum(steps)[:-1] * self.matrix_shape[1] + tf.cast(self._col_idx.value, "int64")
 
     def move(self: Any, flat: tf.Tensor, values: tf.Tensor) -> None:
         """Puts the kept weights, as many as there are, to other places.
