@@ -25,6 +25,7 @@ import keras
 import numpy as np
 
 import tf_pai
+from experiments.alive import peaks_of, phase
 from experiments.config import launch, setting
 from experiments.settings import method_names, network_names
 from experiments.table import show
@@ -55,10 +56,14 @@ def main(config: Overhead) -> None:
     if config.networks:
         _show_steps(config)
     seconds, megabytes = large_update(config)
-    weights, gradient = config.side**2, 4 * config.side**2 / 2**20
-    head = ["weights", "seconds", "peak memory over a step's", "dense gradient"]
-    row = [f"{weights:,}", f"{seconds:.2f}", f"{megabytes:,.0f} MB", f"{gradient:,.0f} MB"]
-    show("one update of RigL, its dense gradient included", head, [row])
+    tensors, gradient = tensors_of_update(config), 4 * config.side**2 / 2**20
+    head = ["weights", "seconds", "tensors", "process", "dense gradient"]
+    memory = [f"{value:,.0f} MB" for value in (tensors, megabytes, gradient)]
+    show(
+        "one update of RigL: time, memory over a plain step's, and the dense gradient's",
+        head,
+        [[f"{config.side**2:,}", f"{seconds:.2f}", *memory]],
+    )
 
 
 def _show_steps(config: Overhead) -> None:
@@ -218,18 +223,46 @@ def print_update(settings: str) -> None:
     Args:
         settings: of an `Overhead`, as JSON.
     """
-    config = Overhead(**json.loads(settings))
+    step, begin, update = _large(Overhead(**json.loads(settings)))
+    for _ in range(2):
+        step()
+    before = peak_megabytes()
+    begin()
+    times = alternate({"update": update}, 3)[0]["update"]
+    print(json.dumps([statistics.median(times), peak_megabytes() - before]))
+
+
+def tensors_of_update(config: Overhead) -> float:
+    """Returns by how many megabytes an update's tensors exceed a plain step's, at the peak of each."""
+    code = "import sys; from experiments import dynamic_overhead; dynamic_overhead.log_update(sys.argv[1])"
+    peaks = peaks_of(code, json.dumps(dataclasses.asdict(config)))
+    return peaks["update"] - peaks["step"]
+
+
+def log_update(settings: str) -> None:
+    """Takes steps and updates for a log of their tensors; each once before, so that all that stays has been seen.
+
+    Args:
+        settings: of an `Overhead`, as JSON.
+    """
+    step, begin, update = _large(Overhead(**json.loads(settings)))
+    step()
+    begin()
+    update()
+    for name, action in (("step", step), ("update", update)):
+        phase(name)
+        action()
+        action()
+    phase("end")
+
+
+def _large(config: Overhead) -> tuple[Callable[[], object], ...]:
+    """A plain step of a large layer, what begins its updates, and an update."""
     model = large_model(config)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
     x = np.random.default_rng(0).standard_normal((config.batch_size, config.side)).astype("float32")
-    for _ in range(2):
-        model.train_on_batch(x, x)
-    before = peak_megabytes()
     callback = RigL(update_every=1, end_step=100, decay="constant", tile_size=config.tile_size, seed=0)
-    callback.begin(model)
-    update: dict[str, Callable[[], object]] = {"update": lambda: callback.step(x, x)}
-    times = alternate(update, 3)[0]["update"]
-    print(json.dumps([statistics.median(times), peak_megabytes() - before]))
+    return lambda: model.train_on_batch(x, x), lambda: callback.begin(model), lambda: callback.step(x, x)
 
 
 def large_model(config: Overhead) -> keras.Model:

@@ -65,5 +65,6 @@ class ExploredBits:
 
 def _with(packed: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.int64]:
     packed = packed.copy()
-    np.bitwise_or.at(packed, flat >> 3, np.right_shift(128, flat & 7).astype(np.uint8))
+    bits = np.right_shift(np.uint8(128), (flat & 7).astype(np.uint8))
+    np.bitwise_or.at(packed, flat >> 3, bits)
     return packed, np.sum(_ONES[packed], dtype=np.int64)

@@ -42,11 +42,12 @@ class BatchUpdate:
             outputs = problem.outputs(problem.tensors(), keras.tree.map_structure(lambda v: v[:2], x))
             labels = keras.tree.map_structure(lambda v: np.asarray(v[:2]), y)
             problem.loss = find_loss(problem.model, None, labels, outputs)
-        return problem.traced("update", self._update)(plan, x, y, sample_weight)
+        update = tf.autograph.experimental.do_not_convert(self._update)
+        return problem.traced("update", update)(plan, x, y, sample_weight)
 
-    @tf.autograph.experimental.do_not_convert
-    def _update(self, plan: tuple[tf.Tensor, ...], x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
-        return self.updater.update(*plan, self._gradients(Batch(x, y, sample_weight)))
+    def _update(self, plan: Any, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
+        step, keep, total = plan
+        return self.updater.update(step, keep, total, self._gradients(Batch(x, y, sample_weight)))
 
     def _gradients(self, batch: Batch) -> dict[str, Any]:
         """{path: gradient, or what a layer in tiles has of it}."""

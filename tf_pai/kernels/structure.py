@@ -129,7 +129,8 @@ def from_flat(flat: Any, shape: Sequence[int]) -> SparseStructure:
     rows, cols = int(np.prod(shape[:-1], dtype=np.int64)), shape[-1]
     flat = _checked(np.asarray(flat), rows, cols)
     index = np.uint16 if max(rows, cols) <= _SHORT else np.int32
-    row_of, col_of = (part.astype(index) for part in np.divmod(flat, max(cols, 1)))
+    row_of = (flat // max(cols, 1)).astype(index)  # one after the other: of divmod's 64-bit results, two would exist
+    col_of = (flat % max(cols, 1)).astype(index)
     row_ptr = _pointers(np.bincount(row_of, minlength=rows))
     col_ptr, perm = _by_columns(row_ptr, col_of, cols)
     return SparseStructure(shape, row_ptr, col_of, col_ptr, row_of[perm], perm)
@@ -159,7 +160,9 @@ def _checked(flat: np.ndarray, rows: int, cols: int) -> np.ndarray:
         raise ValueError(f"Positions are a vector of integers. Received: {flat.dtype} {flat.shape}")
     if max(rows + 1, cols + 1, flat.size) > np.iinfo(np.int32).max:
         raise ValueError(f"Rows, columns and kept weights must fit 32 bits. Received: {rows}, {cols}, {flat.size}")
-    flat = np.sort(flat.astype(np.int64))
+    flat = flat.astype(np.int64, copy=False)
+    if not np.all(flat[1:] >= flat[:-1]):
+        flat = np.sort(flat)
     if flat.size and (flat[0] < 0 or flat[-1] >= rows * cols):
         raise ValueError(f"Positions must be in [0, {rows * cols}). Received: {flat[0]} to {flat[-1]}")
     if np.any(flat[1:] == flat[:-1]):
