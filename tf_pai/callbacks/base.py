@@ -41,8 +41,9 @@ class DynamicMasks(InFit, InLoop):
         final_fraction: what the drop fraction decays to.
         rounding: of the number dropped: "floor", "ceil" or "round".
         seed: of everything random; give one where a run may be resumed.
-        tile_size: how many weights of a sparse Dense or EinsumDense layer may exist densely at once in an update;
-            larger layers are updated tile of rows by tile of rows, and draw other random numbers than masked ones.
+        tile_size: how many weights of a sparse Dense or EinsumDense layer may exist densely at once in an update, with
+            their scores and masks, in about four times their memory; larger layers are updated tile of rows by tile
+            of rows, and draw other random numbers than masked ones.
         log_dir: folder for TensorBoard: density of each weight, exploration and churn at each update; of methods that
             update at every step, at every 100th and at the end of each epoch.
 

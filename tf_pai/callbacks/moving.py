@@ -107,7 +107,7 @@ class MovingWeight:
         return tf.zeros(self.shape, self.variable.dtype)
 
     def dense_gradient(self, gradient: Any, seen: Any, scale: Any = 1.0) -> Any:
-        """Returns dL/dw of all places, from what is computed inside `dense_backward`.
+        """Returns what `gradient_of` makes dL/dw of all places of, from what is computed inside `dense_backward`.
 
         Args:
             gradient: by the variable.
@@ -116,6 +116,10 @@ class MovingWeight:
         """
         gradient = tf.convert_to_tensor(gradient)
         return gradient / tf.cast(scale, gradient.dtype)
+
+    def gradient_of(self, parts: Any) -> Any:
+        """Returns dL/dw of all places, at an update; of a layer in tiles, what `gradient_rows` makes it of."""
+        return parts
 
 
 def _assigned(variable: Any, value: tf.Tensor) -> tf.Tensor:

@@ -118,17 +118,22 @@ class SparseMovingWeight(MovingWeight):
             self.layer.gradient_sink = before
 
     def dense_gradient(self, gradient: Any, seen: Any, scale: Any = 1.0) -> Any:
-        """Returns dL/dw of all places; of a layer in tiles, what `gradient_rows` makes it of."""
+        """Returns what `gradient_of` makes dL/dw of; where replicas add it up, dL/dw of all places."""
         gradient = tf.convert_to_tensor(gradient)
         parts = gradient, seen.dense.get(self.path, []), tf.cast(scale, gradient.dtype)
-        if self.tile_rows is not None:
-            return parts
+        return self._whole_gradient(parts) if self.tile is None else parts
+
+    def gradient_of(self, parts: Any) -> Any:
+        """Returns dL/dw of all places; of a layer in tiles, what `gradient_rows` makes it of."""
+        return parts if self.tile is None or self.tile_rows is not None else self._whole_gradient(parts)
+
+    def _whole_gradient(self, parts: Any) -> tf.Tensor:
         rows = self.gradient_rows(parts, tf.constant(0), self.layer.matrix_shape[0], self.layer.flat_positions())
         return tf.reshape(rows, self.shape)
 
     def no_gradient(self) -> Any:
         """Returns what `dense_gradient` does where the loss does not reach the layer."""
-        if self.tile_rows is None:
+        if self.tile is None:
             return super().no_gradient()
         return tf.zeros_like(self.kept()), [], tf.ones([], self.variable.dtype)
 

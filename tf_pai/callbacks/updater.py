@@ -61,13 +61,15 @@ class Updater:
     def update(self, step: tf.Tensor, keep: tf.Tensor, total: tf.Tensor, gradients: Any = None) -> tf.Tensor:
         """Updates all masks, in a graph; returns counts [weights, (kept, born, ever alive)]."""
         finite = self._all_finite(gradients) if gradients is not None and self.skips_as_a_whole else None
-        rows = []
+        rows: list[tf.Tensor] = []
         for i, weight in enumerate(self.weights):
-            plan = self._gradient_of(weight, gradients), step, keep[i], total[i], self.seed
-            if isinstance(weight, SparseMovingWeight) and weight.tile_rows is not None:
-                rows.append(self._move_by_tiles(KeptState(weight, *plan), self.explored[i], finite))
-            else:
-                rows.append(self._move(WeightState(weight, *plan), self.explored[i], finite))
+            trained = tf.convert_to_tensor(weight.variable.value)  # read when the optimizer is done with it
+            with tf.control_dependencies([*rows[-1:], trained]):  # one by one, so that one dense gradient exists
+                plan = self._gradient_of(weight, gradients), step, keep[i], total[i], self.seed
+                if isinstance(weight, SparseMovingWeight) and weight.tile_rows is not None:
+                    rows.append(self._move_by_tiles(KeptState(weight, *plan), self.explored[i], finite))
+                else:
+                    rows.append(self._move(WeightState(weight, *plan), self.explored[i], finite))
         return tf.stack(rows)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import Any
 
@@ -48,7 +49,7 @@ class WeightState:
 
     Args:
         weight: the weight.
-        gradient: its dense gradient, or None where the method reads none.
+        gradient: what the weight's `gradient_of` makes its dense gradient of, or None where the method reads none.
         step: the step that has just been taken, an integer tensor.
         keep: how many of the weights alive the method's plan keeps, an integer tensor.
         total: how many the plan wants alive after the update, an integer tensor.
@@ -72,10 +73,15 @@ class WeightState:
         value: Any = None,
         alive: Any = None,
     ):
-        self.weight, self.gradient, self.step, self.keep, self.total = weight, gradient, step, keep, total
+        self.weight, self._gradient, self.step, self.keep, self.total = weight, gradient, step, keep, total
         self.seed = seed
         self.value = weight.value() if value is None else value
         self.alive = weight.alive() if alive is None else alive
+
+    @functools.cached_property
+    def gradient(self) -> Any:
+        """dL/dw, or None where the method reads none; a sparse layer's is made when it is first asked for."""
+        return None if self._gradient is None else self.weight.gradient_of(self._gradient)
 
     def magnitude(self) -> tf.Tensor:
         """Returns |w|."""
