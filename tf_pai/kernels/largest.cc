@@ -58,7 +58,7 @@ Range Guess(const Largest& l) {
   std::vector<uint32_t> sample(kSample);
   for (int64_t i = 0; i < kSample; ++i) sample[i] = Key(l, i * l.n / kSample);
   const double share = static_cast<double>(l.count) / l.n;
-  const double spread = 5 * std::sqrt(kSample * share * (1 - share)) + 3;
+  const double spread = 4 * std::sqrt(kSample * share * (1 - share)) + 3;
   const auto key_after = [&](double above) -> uint32_t {  // so many keys
     const auto at = sample.begin() + static_cast<int64_t>(above);
     std::nth_element(sample.begin(), at, sample.end(),
@@ -70,14 +70,15 @@ Range Guess(const Largest& l) {
           above > spread ? key_after(above - spread) : UINT32_MAX};
 }
 
-// The scores above a range, and the places of those in it.
+// How many scores are above a range, and which are in it: the key of each and,
+// in the lower bits, its place, so that of equal ones the first is the highest.
 struct Found {
   int64_t above = 0;
   int64_t near = 0;
-  int64_t room;                        // of `places`
-  std::unique_ptr<uint32_t[]> places;  // memory that is not reached costs none
+  int64_t room;                         // of `entries`
+  std::unique_ptr<uint64_t[]> entries;  // memory that is not reached costs none
 
-  explicit Found(int64_t room) : room(room), places(new uint32_t[room]) {}
+  explicit Found(int64_t room) : room(room), entries(new uint64_t[room]) {}
 };
 
 // Marks the scores above a range, and finds those in it; false if these are too
@@ -90,13 +91,13 @@ bool MarkAbove(const Largest& l, const Range& range, Found* found) {
     found->above += above;
     if (from_low == above) continue;
     if (found->near + kAtOnce > found->room) return false;
-    uint32_t* place = &found->places[found->near];
+    uint64_t* entry = &found->entries[found->near];
     for (int64_t i = begin; i < end; ++i) {  // without a branch
       const uint32_t key = Key(l, i);
-      *place = static_cast<uint32_t>(i);
-      place += (key > range.low) & (key <= range.high);
+      *entry = uint64_t{key} << 32 | (UINT32_MAX - static_cast<uint32_t>(i));
+      entry += (key > range.low) & (key <= range.high);
     }
-    found->near = place - found->places.get();
+    found->near = entry - found->entries.get();
   }
   return true;
 }
@@ -108,13 +109,12 @@ bool RunByGuess(const Largest& l) {
   if (!MarkAbove(l, Guess(l), &found)) return false;
   const int64_t missing = l.count - found.above;
   if (missing < 0 || missing > found.near) return false;
-  uint32_t* const first = found.places.get();
+  uint64_t* const first = found.entries.get();
   std::nth_element(first, first + missing, first + found.near,
-                   [&l](uint32_t a, uint32_t b) {
-                     const uint32_t one = Key(l, a), other = Key(l, b);
-                     return one != other ? one > other : a < b;
-                   });
-  for (int64_t k = 0; k < missing; ++k) l.mask[first[k]] = 1;
+                   std::greater<uint64_t>());
+  for (int64_t k = 0; k < missing; ++k) {
+    l.mask[UINT32_MAX - static_cast<uint32_t>(first[k])] = 1;
+  }
   return true;
 }
 

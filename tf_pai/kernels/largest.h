@@ -16,7 +16,7 @@ struct Largest {
   uint8_t* mask;  // 1: of the count highest, the first of equal ones
 };
 
-// Takes at most a byte of memory for each score.
+// Takes at most two bytes of memory for each score, and mostly less than one.
 void RunLargest(const Largest& l);
 
 }  // namespace tf_pai
