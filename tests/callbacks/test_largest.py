@@ -71,6 +71,27 @@ def test_others_are_not_found_not_even_before_minus_infinity(find):
     assert find([9.0, -np.inf, 1.0, 9.0], 3, among).numpy().tolist() == [False, True, True, False]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_many_equal_scores_are_taken_from_the_first_on(find, share):
+    generator = np.random.default_rng(0)
+    scores = np.where(generator.random(40_000) < share, 0, generator.random(40_000)).astype("float32")
+    for count in (100, 4_000, 25_000):
+        assert (find(scores, count).numpy() == by_sorting(scores, count)).all()
+
+
+def test_a_sample_that_misleads_changes_nothing(find):
+    scores = np.full(40_960, 0.5, "float32") - np.arange(40_960) / 1e7
+    scores[::10] = np.random.default_rng(0).random(4_096)  # what a sample of 4,096 sees
+    for count in (1_000, 20_000):
+        assert (find(scores, count).numpy() == by_sorting(scores, count)).all()
+
+
+def test_another_shape_and_a_negative_count_are_taken_in_each_way(find):
+    among = [[True, False], [True, True]]
+    assert find([1.0, 2.0, 3.0, 4.0], 2, among).numpy().tolist() == [False, False, True, True]
+    assert not find([1.0, 2.0], -1).numpy().any()
+
+
 def test_keeps_the_shape_and_takes_half_precision(find):
     scores = tf.constant([[1.0, 3.0], [2.0, 0.0]], tf.bfloat16)
     assert find(scores, 2).numpy().tolist() == [[False, True], [True, False]]

@@ -103,6 +103,43 @@ def test_mixed_precision_moves_values_of_float32(name):
     assert all((v.numpy() != old).any() for v, old in zip(sparse.trainable_variables, dense, strict=True))
 
 
+def one_layer(optimizer):
+    """A sparse layer whose first input has no weight."""
+    model = keras.Sequential([keras.Input((8,)), L.Dense(6, use_bias=False)])
+    model = tf_pai.prune_at_init(model, "random", 0.5, compute="masked", seed=0, verbose=0)
+    mask = np.ones((8, 6), bool)
+    mask[0] = mask[1:, :2] = False
+    tf_pai.set_masks(model, {path: mask for path in tf_pai.get_masks(model)})
+    model = tf_pai.to_sparse(model)
+    model.compile(optimizer, "mse")
+    return model
+
+
+@pytest.mark.parametrize("tile_size", [2**20, 6])
+def test_an_overflow_where_no_weight_is_kept_leaves_the_masks(tile_size):
+    x, y = np.random.default_rng(0).standard_normal((8, 8)).astype("float32"), np.ones((8, 6), "float32")
+    x[:, 0] = 1e30
+    model = one_layer(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=2.0**40))
+    before = tf_pai.get_masks(model)
+    rigl = callbacks.RigL(update_every=1, end_step=100, decay="constant", seed=0, tile_size=tile_size)
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[rigl])
+    assert int(model.optimizer.iterations) == 1 and equal(before, tf_pai.get_masks(model))
+    x[:, 0] = 1
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[rigl])
+    assert not equal(before, tf_pai.get_masks(model))
+
+
+def test_a_rule_may_read_the_gradient_in_a_branch():
+    class Later(callbacks.RigL):
+        def grow_score(self, state):
+            return tf.cond(state.step > 1, lambda: tf.abs(state.gradient), lambda: state.random())
+
+    model = one_layer("sgd")
+    later = Later(update_every=1, end_step=100, decay="constant", seed=0)
+    model.fit(np.ones((8, 8)), np.ones((8, 6)), batch_size=4, verbose=0, callbacks=[later])
+    assert [update.step for update in later.history.updates] == [1, 2] and tf_pai.verify(model)
+
+
 @pytest.mark.parametrize("name", ["SET", "RigL"])
 def test_layers_in_tiles_of_one_row_and_of_three(name):
     """RigL's masks are those of whole layers; SET draws other random numbers, but the same each time."""
@@ -123,7 +160,7 @@ def test_more_tiles_need_no_larger_graph():
     def operations(tile):
         (weight,) = moving_weights(model, tile=tile)
         plan = None, tf.constant(3), tf.constant(16), tf.constant(24)
-        update = tf.function(lambda: exchange_by_tiles(callbacks.SET(seed=0), KeptState(weight, *plan, 0)))
+        update = tf.function(lambda: exchange_by_tiles(callbacks.SET(seed=0), KeptState(weight, *plan, 0))[0])
         assert np.all(np.diff(update()) > 0) and update().shape == (24,)
         graph = update.get_concrete_function().graph.as_graph_def()
         return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)

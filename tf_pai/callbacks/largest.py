@@ -17,13 +17,13 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
     """Returns a boolean mask of the `count` highest scores; of equal ones, those of lower flat index.
 
     Exact, in a graph, without sorting: counts of the leading bits of the scores, and then of the next ones of those
-    that are left, find the threshold. Takes memory for one more mask, and for `BLOCK` scores; where kernels are built,
-    for nothing else than what it returns.
+    that are left, find the threshold. Takes memory for two more masks, and for `BLOCK` scores; where kernels are built,
+    for those scores that a sample says to be near the threshold.
 
     Args:
         scores: float tensor of any shape, without NaN; compared as float32.
-        count: number or integer tensor, 0 or more; all scores that are meant where these are fewer.
-        among: boolean tensor of that shape, which scores are meant. None: all.
+        count: number or integer tensor; all scores that are meant where these are fewer.
+        among: boolean tensor of that size, which scores are meant. None: all.
 
     Example:
         >>> largest([3.0, 1.0, 2.0, 2.0], 2).numpy().tolist()
@@ -32,14 +32,15 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
         [False, False, True, True]
     """
     scores = tf.cast(tf.convert_to_tensor(scores), tf.float32)
-    among = tf.fill(tf.shape(scores), True) if among is None else tf.cast(among, tf.bool)
-    count = tf.cast(count, tf.int32)
+    shape = tf.shape(scores)
+    among = tf.fill(shape, True) if among is None else tf.reshape(tf.cast(among, tf.bool), shape)
+    count = tf.maximum(tf.cast(count, tf.int32), 0)
     if kernels.built():  # they are not built for this
         return kernels.largest(scores, among, count)
     size = scores.shape.num_elements()
     find = _of_blocks if size is None or size > BLOCK else _of_one_block
     count = tf.minimum(count, count_true(among))
-    return tf.reshape(find(tf.reshape(scores, [-1]), tf.reshape(among, [-1]), count), tf.shape(scores))
+    return tf.reshape(find(tf.reshape(scores, [-1]), tf.reshape(among, [-1]), count), shape)
 
 
 def count_true(mask: Any) -> tf.Tensor:

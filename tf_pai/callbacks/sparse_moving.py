@@ -125,7 +125,7 @@ class SparseMovingWeight(MovingWeight):
 
     def gradient_of(self, parts: Any) -> Any:
         """Returns dL/dw of all places; of a layer in tiles, what `gradient_rows` makes it of."""
-        return parts if self.tile is None or self.tile_rows is not None else self._whole_gradient(parts)
+        return parts if self.tile_rows is not None or not isinstance(parts, tuple) else self._whole_gradient(parts)
 
     def _whole_gradient(self, parts: Any) -> tf.Tensor:
         rows = self.gradient_rows(parts, tf.constant(0), self.layer.matrix_shape[0], self.layer.flat_positions())

@@ -49,8 +49,8 @@ class TileState(WeightState):
         return tf.random.experimental.stateless_fold_in(super()._seed(f"{stream} of rows"), self.begin)
 
 
-def exchange_by_tiles(method: Any, state: KeptState) -> tf.Tensor:
-    """Returns the rising row-major positions of what is alive after an update, as many as before.
+def exchange_by_tiles(method: Any, state: KeptState) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns (the rising row-major positions of what is alive after an update, as many as before, scores of the new).
 
     Args:
         method: its rules `drop` and `grow_score` see the kept values, and tile after tile.
@@ -77,7 +77,7 @@ def exchange_by_tiles(method: Any, state: KeptState) -> tf.Tensor:
     )
     if rows % step:
         best, place = best_with(tf.constant(rows - rows % step), rows % step, best, place)
-    return _merged(kept, place)
+    return _merged(kept, place), best
 
 
 def _best(scores: tf.Tensor, place: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -60,7 +60,12 @@ class Updater:
 
     def update(self, step: tf.Tensor, keep: tf.Tensor, total: tf.Tensor, gradients: Any = None) -> tf.Tensor:
         """Updates all masks, in a graph; returns counts [weights, (kept, born, ever alive)]."""
-        finite = self._all_finite(gradients) if gradients is not None and self.skips_as_a_whole else None
+        finite = None
+        if gradients is not None and self.skips_as_a_whole:
+            gradients = {
+                weight.path: weight.gradient_of(self._gradient_of(weight, gradients)) for weight in self.weights
+            }
+            finite = self._all_finite(gradients)
         rows: list[tf.Tensor] = []
         for i, weight in enumerate(self.weights):
             trained = tf.convert_to_tensor(weight.variable.value)  # read when the optimizer is done with it
@@ -105,9 +110,10 @@ class Updater:
         return revived if alive is None else tf.where(alive, revived, zero)
 
     def _move_by_tiles(self, state: KeptState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
-        flat = exchange_by_tiles(self.method, state)
-        if state.gradient is not None:
-            flat = tf.where(self._all_finite(state.gradient) if finite is None else finite, flat, state.flat)
+        flat, scores = exchange_by_tiles(self.method, state)
+        if state.gradient is not None:  # what overflows in a tile is among its highest
+            finite = self._all_finite(scores) & (self._all_finite(state.gradient) if finite is None else finite)
+            flat = tf.where(finite, flat, state.flat)
         places, was_alive = state.weight.places_of(flat, state.flat)
         values = tf.where(was_alive, tf.gather(state.value, places), self._begun(state))
         state.weight.move_to(flat, values, places, was_alive)

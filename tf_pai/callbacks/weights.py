@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import zlib
 from typing import Any
 
@@ -75,13 +74,17 @@ class WeightState:
     ):
         self.weight, self._gradient, self.step, self.keep, self.total = weight, gradient, step, keep, total
         self.seed = seed
+        self._made: dict[int, Any] = {}
         self.value = weight.value() if value is None else value
         self.alive = weight.alive() if alive is None else alive
 
-    @functools.cached_property
+    @property
     def gradient(self) -> Any:
         """dL/dw, or None where the method reads none; a sparse layer's is made when it is first asked for."""
-        return None if self._gradient is None else self.weight.gradient_of(self._gradient)
+        graph = id(tf.compat.v1.get_default_graph())  # what a branch or a loop makes stays in it
+        if graph not in self._made and self._gradient is not None:
+            self._made[graph] = self.weight.gradient_of(self._gradient)
+        return self._made.get(graph)
 
     def magnitude(self) -> tf.Tensor:
         """Returns |w|."""

@@ -41,7 +41,7 @@ inline void CheckHighestNear(int n, int count, bool magnitude) {
 inline void CheckLargest(int n, int count) {
   Floats scores(n);
   std::vector<uint8_t> among(n), mask(n);
-  const int kinds = Random(0, 1) == 0 ? 50 : 1000000;
+  const int kinds = std::vector<int>{0, 1, 50, 1000000}[Random(0, 3)];
   for (float& score : scores) score = Random(-kinds, kinds) / 10.f;
   if (n > 3) scores[n / 3] = NAN;
   for (int i = 0; i < n; ++i) among[i] = Random(0, 2) > 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <vector>
 
@@ -78,7 +79,8 @@ struct Found {
   int64_t room;                         // of `entries`
   std::unique_ptr<uint64_t[]> entries;  // memory that is not reached costs none
 
-  explicit Found(int64_t room) : room(room), entries(new uint64_t[room]) {}
+  explicit Found(int64_t room)
+      : room(room), entries(new (std::nothrow) uint64_t[room]) {}
 };
 
 // Marks the scores above a range, and finds those in it; false if these are too
@@ -102,13 +104,46 @@ bool MarkAbove(const Largest& l, const Range& range, Found* found) {
   return true;
 }
 
+// Marks what is above a key, and the first `left` of those that have it.
+void MarkFrom(const Largest& l, uint32_t lowest, int64_t left) {
+  for (int64_t begin = 0; begin < l.n; begin += kAtOnce) {
+    const int64_t end = std::min(begin + kAtOnce, l.n);
+    int above, from_lowest;
+    MarkBlock(l, begin, end, lowest, lowest, &above, &from_lowest);
+    for (int64_t i = begin; from_lowest > above && left > 0; ++i) {
+      if (Key(l, i) != lowest) continue;
+      l.mask[i] = 1;
+      --from_lowest, --left;
+    }
+  }
+}
+
+// Does what RunLargest does if the count-th highest score has this key; else
+// returns false.
+bool RunByTie(const Largest& l, uint32_t key) {
+  int64_t all_above = 0, all_from = 0;
+  for (int64_t begin = 0; begin < l.n; begin += kAtOnce) {
+    int above, from;
+    MarkBlock(l, begin, std::min(begin + kAtOnce, l.n), key, key, &above,
+              &from);
+    all_above += above;
+    all_from += from;
+  }
+  if (l.count <= all_above || l.count > all_from) return false;
+  MarkFrom(l, key, l.count - all_above);
+  return true;
+}
+
 // Does what RunLargest does if the guess is good and holds few; else returns
 // false.
 bool RunByGuess(const Largest& l) {
+  const Range range = Guess(l);
+  if (range.low == range.high) return RunByTie(l, range.low);
   Found found(l.n / 4);
-  if (!MarkAbove(l, Guess(l), &found)) return false;
+  if (!found.entries || !MarkAbove(l, range, &found)) return false;
   const int64_t missing = l.count - found.above;
-  if (missing < 0 || missing > found.near) return false;
+  if (missing > found.near) return RunByTie(l, range.low);
+  if (missing < 0) return false;
   uint64_t* const first = found.entries.get();
   std::nth_element(first, first + missing, first + found.near,
                    std::greater<uint64_t>());
@@ -138,20 +173,6 @@ uint32_t NextBits(const Largest& l, uint32_t prefix, int shift, int bits,
   uint32_t bin = bins - 1;
   for (; *left > scores_in(bin); --bin) *left -= scores_in(bin);
   return prefix * bins + bin;
-}
-
-// Marks what is above a key, and the first `left` of those that have it.
-void MarkFrom(const Largest& l, uint32_t lowest, int64_t left) {
-  for (int64_t begin = 0; begin < l.n; begin += kAtOnce) {
-    const int64_t end = std::min(begin + kAtOnce, l.n);
-    int above, from_lowest;
-    MarkBlock(l, begin, end, lowest, lowest, &above, &from_lowest);
-    for (int64_t i = begin; from_lowest > above && left > 0; ++i) {
-      if (Key(l, i) != lowest) continue;
-      l.mask[i] = 1;
-      --from_lowest, --left;
-    }
-  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""The highest scores: in one pass over them where it is known about where the threshold is, in four where it is not."""
+"""The highest scores, in one pass over them where it is known, or a sample tells, about where the threshold is."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ def highest_near(scores: Any, count: Any, guess: Any, magnitude: bool = False) -
 
 
 def largest(scores: Any, among: Any, count: Any) -> tf.Tensor:
-    """Returns the mask of the `count` highest scores, of equal ones the first; without memory for each of them.
+    """Returns the mask of the `count` highest scores, of equal ones the first.
 
-    Exact. Not under XLA, and without a gradient.
+    Exact. A sample says about where the threshold is; what is near it takes memory, mostly less than a byte per score.
+    Not under XLA, and without a gradient.
 
     Args:
         scores: float32 tensor.
