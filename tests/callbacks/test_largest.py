@@ -92,6 +92,16 @@ def test_another_shape_and_a_negative_count_are_taken_in_each_way(find):
     assert not find([1.0, 2.0], -1).numpy().any()
 
 
+@pytest.mark.skipif(not kernels.available(), reason="the kernels cannot be built here")
+def test_the_kernel_refuses_a_negative_count_and_another_shape():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="count must not be negative, as is -1"):
+        kernels.largest([1.0, 2.0], [True, True], -1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="count must be a number"):
+        kernels.largest([1.0, 2.0], [True, True], [1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="among must have the scores' shape"):
+        kernels.largest([1.0, 2.0], [True], 1)
+
+
 def test_keeps_the_shape_and_takes_half_precision(find):
     scores = tf.constant([[1.0, 3.0], [2.0, 0.0]], tf.bfloat16)
     assert find(scores, 2).numpy().tolist() == [[False, True], [True, False]]

@@ -11,8 +11,7 @@ struct Largest {
   const float* scores;
   const uint8_t* among;  // 1: the score is meant
   int64_t n;
-  int64_t
-      count;  // how many of these are marked, from 0 on; all if they are fewer
+  int64_t count;  // how many of these are marked: all if they are fewer
   uint8_t* mask;  // 1: of the count highest, the first of equal ones
 };
 

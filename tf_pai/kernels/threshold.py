@@ -52,7 +52,7 @@ def largest(scores: Any, among: Any, count: Any) -> tf.Tensor:
 
     Raises:
         RuntimeError: the kernels are not available here; see `available`.
-        tf.errors.InvalidArgumentError: `count` is negative.
+        tf.errors.InvalidArgumentError: `count` is negative, or `among` has another shape.
 
     Example:
         >>> largest([3.0, 1.0, -4.0, 2.0], [False, True, True, True], 2).numpy().tolist()
