@@ -23,12 +23,12 @@ def by_sorting(scores, count, among=None):
 
 @pytest.fixture(params=["natively", "at once", "in blocks"])
 def find(request, monkeypatch):
-    """Finds the largest in one of three ways; blocks are so small that a few scores are many of them."""
+    """Finds the largest in one of three ways; blocks are so small that a thousand scores are many of them."""
     if request.param == "natively" and not kernels.available():
         pytest.skip("the kernels cannot be built here")
     monkeypatch.setattr(module.kernels, "built", lambda: request.param == "natively")
     if request.param == "in blocks":
-        monkeypatch.setattr(module, "BLOCK", 3)
+        monkeypatch.setattr(module, "BLOCK", 127)
         graph = module._graph(module._in_blocks, (16, 16))
         monkeypatch.setattr(module, "_of_one_block", graph)
         monkeypatch.setattr(module, "_of_blocks", graph)
