@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.fitting import InFit
-from tf_pai.callbacks.largest import count_true
+from tf_pai.callbacks.counting import count_true
 from tf_pai.callbacks.looping import InLoop
 from tf_pai.callbacks.schedule import Periodic, drop_fraction
 from tf_pai.callbacks.weights import WeightState

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.base import DynamicMasks
-from tf_pai.callbacks.largest import count_true
+from tf_pai.callbacks.counting import count_true
 from tf_pai.callbacks.slots import optimizers_of
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers.dynamic import forget, recall, remember

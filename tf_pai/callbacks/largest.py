@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_pai import kernels
+from tf_pai.callbacks.counting import count_true
 
 BLOCK = 2**20  # scores that are looked at at once
 
@@ -41,23 +42,6 @@ def largest(scores: Any, count: Any, among: Any = None) -> tf.Tensor:
     find = _of_blocks if size is None or size > BLOCK else _of_one_block
     count = tf.minimum(count, count_true(among))
     return tf.reshape(find(tf.reshape(scores, [-1]), tf.reshape(among, [-1]), count), shape)
-
-
-def count_true(mask: Any) -> tf.Tensor:
-    """Returns how many are True, an int32 tensor; of many, without a number for each, as `count_nonzero` has it.
-
-    Example:
-        >>> int(count_true([[True, False], [True, True]]))
-        3
-    """
-    mask = tf.convert_to_tensor(mask)
-    size = mask.shape.num_elements()
-    if size is not None and size <= BLOCK:
-        return tf.reduce_sum(tf.cast(mask, tf.int32))  # fewer operations
-    ones = tf.reshape(tf.cast(mask, tf.uint8), [-1])
-    words = tf.reshape(tf.pad(ones, [[0, -tf.size(ones) % 8]]), [-1, 8])
-    bits = tf.raw_ops.PopulationCount(x=tf.bitcast(words, tf.int64))  # each byte is 0 or 1
-    return tf.reduce_sum(tf.cast(bits, tf.int32))
 
 
 def _largest_of_flat(over: Any, digits: Any, scores: tf.Tensor, among: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_pai.callbacks.explored import Explored
-from tf_pai.callbacks.largest import count_true
+from tf_pai.callbacks.counting import count_true
 from tf_pai.callbacks.slots import Slot
 
 
@@ -63,7 +63,7 @@ class MovingWeight:
 
     def count(self) -> tf.Tensor:
         """Returns how many places are alive."""
-        return count_true(self.alive())
+        return count_true(self.mask.value)
 
     def explored(self) -> Any:
         """Returns the places that are alive now, to add others to."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks.largest import count_true, largest
+from tf_pai.callbacks.counting import count_true
+from tf_pai.callbacks.largest import largest
 
 ROUNDINGS: dict[str, Callable[[float], int]] = {"floor": math.floor, "ceil": math.ceil, "round": round}
 

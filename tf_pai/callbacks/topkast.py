@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
 from tf_pai.callbacks.background import BackgroundWeights
-from tf_pai.callbacks.largest import count_true, largest
+from tf_pai.callbacks.counting import count_true
+from tf_pai.callbacks.largest import largest
 from tf_pai.callbacks.weights import WeightState, moving_weights
 from tf_pai.layers import prunable_layers
 from tf_pai.layers.dynamic import recall, remember

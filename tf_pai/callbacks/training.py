@@ -105,9 +105,13 @@ class TrainFunction:
         ahead = range(self.count + 1, self.count + LOOK_AHEAD)
         return next(filter(self.callback.is_due_after, ahead), ahead.stop)
 
-    def _took_place(self) -> bool:
-        """Tells whether the step did; loss scaling skips those that overflow, and they are due again."""
-        self.count = self.callback.batches_seen()
+    def _took_place(self, seen: int | None = None) -> bool:
+        """Tells whether the step did; loss scaling skips those that overflow, and they are due again.
+
+        Args:
+            seen: batches that the optimizer has seen; None: asks.
+        """
+        self.count = self.callback.batches_seen() if seen is None else seen
         return self.callback.is_due_after(self.count)
 
     def _one_by_one(self, iterator: Any, steps: int) -> Any:
@@ -127,8 +131,8 @@ class TrainFunction:
         if due and self.callback.reads_gradient:
             if self._due is None:
                 self._due = self._make_due()
-            logs, rows = self._due(batch, *self.callback.plan_tensors(self.count))
-            if self._took_place():
+            logs, rows, seen = self._due(batch, *self.callback.plan_tensors(self.count))
+            if self._took_place(int(seen)):
                 self.callback.update_now(self.count, rows)
             return logs
         if self._single is None:
@@ -153,7 +157,7 @@ class TrainFunction:
         return self._graph(single, jit_compile=self.model.jit_compile)
 
     def _make_due(self) -> Callable:
-        """Returns (batch, step, keep, total) -> (logs, rows). Never compiled by XLA, which has no exact top-k."""
+        """Returns (batch, step, keep, total) -> (logs, rows, batches seen); not by XLA, which has no exact top-k."""
         model, updater = self.model, self.callback.updater
         strategy = model.distribute_strategy
 
@@ -170,7 +174,8 @@ class TrainFunction:
             _check_captured(gradients)
             if strategy.num_replicas_in_sync > 1:
                 gradients = {path: strategy.reduce("SUM", g, axis=None) for path, g in gradients.items()}
-            return logs, updater.update(*plan, gradients)
+            seen = tf.convert_to_tensor(counter_of(model.optimizer)._iterations.value)  # a look costs more afterwards
+            return logs, updater.update(*plan, gradients), seen
 
         return self._graph(due)
 

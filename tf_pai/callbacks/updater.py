@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_pai.callbacks.largest import count_true
+from tf_pai.callbacks.counting import all_finite, count_true
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.callbacks.sparse_moving import SparseMovingWeight
 from tf_pai.callbacks.tiles import KeptState, exchange_by_tiles
@@ -65,7 +65,7 @@ class Updater:
             gradients = {
                 weight.path: weight.gradient_of(self._gradient_of(weight, gradients)) for weight in self.weights
             }
-            finite = self._all_finite(gradients)
+            finite = all_finite(gradients)
         rows: list[tf.Tensor] = []
         for i, weight in enumerate(self.weights):
             trained = tf.convert_to_tensor(weight.variable.value)  # read when the optimizer is done with it
@@ -77,10 +77,6 @@ class Updater:
                     rows.append(self._move(WeightState(weight, *plan), self.explored[i], finite))
         return tf.stack(rows)
 
-    @staticmethod
-    def _all_finite(gradients: Any) -> tf.Tensor:
-        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in tf.nest.flatten(gradients)])
-
     def _gradient_of(self, weight: MovingWeight, gradients: Any) -> Any:
         if gradients is None:
             return None
@@ -90,7 +86,7 @@ class Updater:
     def _move(self, state: WeightState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
         new = self.method.select(state)
         if state.gradient is not None:  # after an overflow, gradients say nothing
-            finite = self._all_finite(state.gradient) if finite is None else finite
+            finite = all_finite(state.gradient) if finite is None else finite
             new = tf.where(finite, new, state.alive)
         going_on = new & state.alive
         if self.method.keeps_dense_weights:
@@ -112,7 +108,7 @@ class Updater:
     def _move_by_tiles(self, state: KeptState, explored: Any, finite: tf.Tensor | None) -> tf.Tensor:
         flat, scores = exchange_by_tiles(self.method, state)
         if state.gradient is not None:  # what overflows in a tile is among its highest
-            finite = self._all_finite(scores) & (self._all_finite(state.gradient) if finite is None else finite)
+            finite = all_finite(scores) & (all_finite(state.gradient) if finite is None else finite)
             flat = tf.where(finite, flat, state.flat)
         places, was_alive = state.weight.places_of(flat, state.flat)
         values = tf.where(was_alive, tf.gather(state.value, places), self._begun(state))

@@ -3,6 +3,7 @@
 They stand alone: of tf_pai, they need `topk` only. `python -m tf_pai.kernels build|info|test`.
 """
 
+from tf_pai.kernels.counting import all_finite, count_nonzero
 from tf_pai.kernels.growth import dense_gradient, largest_gradients
 from tf_pai.kernels.library import available, built, reason
 from tf_pai.kernels.masking import zero_pruned
@@ -13,9 +14,11 @@ from tf_pai.kernels.threshold import highest_near, largest
 
 __all__ = [
     "SparseStructure",
+    "all_finite",
     "available",
     "batch_norm",
     "built",
+    "count_nonzero",
     "dense_gradient",
     "from_coordinates",
     "from_flat",

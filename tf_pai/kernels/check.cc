@@ -228,9 +228,12 @@ int main() {
     CheckHighestNear(n, Random(0, n), Random(0, 1));
     CheckLargest(n, Random(0, n));
     CheckZeroPruned(n, Random(1, 5));
+    CheckCounting(n);
   }
   for (int i = 0; i < 20; ++i) CheckLargest(40000, Random(0, 40000));
   CheckZeroPruned(200000, 3);
+  CheckCounting(0);
+  CheckCounting(100000);
   CheckAllTampered();
   std::printf("%d lanes: %s\n", tf_pai::WidestLanes(),
               failures == 0 ? "all checks passed" : "failed");

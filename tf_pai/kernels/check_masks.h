@@ -4,6 +4,7 @@
 #define TF_PAI_KERNELS_CHECK_MASKS_H_
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "check_support.h"
+#include "counting.h"
 #include "largest.h"
 #include "masking.h"
 #include "threshold.h"
@@ -58,6 +60,27 @@ inline void CheckLargest(int n, int count) {
     same &= mask[order[i]] == (i < count && among[order[i]]);
   }
   Expect(same, "largest " + std::to_string(count) + " of " + std::to_string(n));
+}
+
+// One by one, and with what is not finite at any place.
+inline void CheckCounting(int n) {
+  Floats values = RandomFloats(n);
+  std::vector<uint8_t> mask(n);
+  int64_t nonzero = 0, marked = 0;
+  for (int i = 0; i < n; ++i) {
+    if (Random(0, 2) == 0) values[i] = Random(0, 1) == 0 ? -0.0f : NAN;
+    nonzero += values[i] != 0;
+    marked += mask[i] = Random(0, 1);
+  }
+  Expect(tf_pai::CountNonzero(values.data(), n) == nonzero &&
+             tf_pai::CountNonzero(mask.data(), n) == marked,
+         "counts of " + std::to_string(n));
+  for (float& value : values) value = std::isnan(value) ? FLT_MAX : value;
+  bool right = tf_pai::AllFinite(values.data(), n);
+  const float others[] = {NAN, -NAN, INFINITY, -INFINITY};
+  if (n > 0) values[Random(0, n - 1)] = others[Random(0, 3)];
+  right &= tf_pai::AllFinite(values.data(), n) == (n == 0);
+  Expect(right, "finite, " + std::to_string(n));
 }
 
 // Bit for bit, with what is not finite under both kinds of mask.

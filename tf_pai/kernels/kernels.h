@@ -141,10 +141,11 @@ struct ConvBackwardBand {
 // Scores, as keys that are ordered integers, beside a range (low, high].
 struct Marking {
   const float* scores;
-  bool magnitude;  // whether their magnitudes are compared
-  int64_t begin, end;
+  bool magnitude;        // whether their magnitudes are compared
+  const uint8_t* among;  // 1: the score is meant; null: all are
+  int64_t n;
   int32_t low, high;
-  float* mask;    // out: 1 above high, else 0
+  void* mask;     // out: 1 above high, else 0; bytes with `among`, else floats
   int64_t* near;  // out: which are in the range
   int64_t near_limit;
 };

@@ -59,8 +59,8 @@ Bin BinOfThreshold(const HighestNear& h) {
 
 Marked MarkAbove(const HighestNear& h, int32_t low, int32_t high,
                  std::vector<int64_t>* near) {
-  return KernelsFor(INT64_MAX).mark_above({h.scores, h.magnitude, 0, h.n, low,
-                                           high, h.mask, near->data(),
+  return KernelsFor(INT64_MAX).mark_above({h.scores, h.magnitude, nullptr, h.n,
+                                           low, high, h.mask, near->data(),
                                            static_cast<int64_t>(near->size())});
 }
 

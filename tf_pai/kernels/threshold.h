@@ -20,6 +20,9 @@ inline int32_t KeyOf(float score) {
   return (bits ^ (sign & INT32_MAX)) - sign;
 }
 
+// What no score has as its key.
+constexpr int32_t kNoKey = INT32_MIN;
+
 struct HighestNear {
   const float* scores;
   int64_t n;

@@ -48,10 +48,10 @@ namespace TF_PAI_NAME {
 #include "masking_tile.h"
 
 const Kernels& Table() {
-  static const Kernels table = {
-      kLanes,     TransposeIn, DenseForward, DenseBackward, PackBand,
-      UnpackBand, ConvForward, ConvBackward, AllBelow,      Gather,
-      MarkAbove,  ZeroPruned};
+  static const Kernels table = {kLanes,        TransposeIn,  DenseForward,
+                                DenseBackward, PackBand,     UnpackBand,
+                                ConvForward,   ConvBackward, AllBelow,
+                                Gather,        MarkAbove,    ZeroPruned};
   return table;
 }
 
