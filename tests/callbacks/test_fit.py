@@ -38,6 +38,23 @@ class TestEveryWayToFit:
                 _, steps = masks_after(batches=batches, steps_per_execution=bundle)
             assert steps[:4] == [2, 4, 6, 8]
 
+    @pytest.mark.parametrize("options", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}])
+    def test_data_that_end_where_an_update_is_due_move_nothing(self, options):
+        batches, model = data().take(7).filter(lambda x, y: True), mlp(**options)
+        before, callback = tf_pai.get_masks(model), RigL(update_every=8, end_step=8, decay="constant", seed=1)
+        seen, steps = [], []
+
+        def look(*_):
+            seen.append(tf_pai.get_masks(model))
+            steps.append(int(model.optimizer.iterations))
+
+        see = keras.callbacks.LambdaCallback(on_epoch_end=look)
+        with pytest.warns(UserWarning, match="ran out of data"):
+            model.fit(batches, epochs=2, verbose=0, callbacks=[callback, see])
+        assert steps[0] == 7  # Keras' own function, which ends the second epoch, counts a step without data
+        assert same(seen[0], before) and not same(seen[1], before)
+        assert [update.step for update in callback.history.updates] == [8]
+
     @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
     def test_mixed_precision(self, policy):
         before = keras.config.dtype_policy()

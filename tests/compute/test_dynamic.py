@@ -1,5 +1,7 @@
 """Masks that move over kept values only move as they do over dense weights."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -229,3 +231,21 @@ def test_methods_that_need_pruned_weights_are_refused():
         if not callback.moves_sparse:
             with pytest.raises(ValueError, match=f"{name} moves masks of a model that has its pruned weights too"):
                 sparse.fit(x, y, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize("tile_size", [2**20, 40])
+@pytest.mark.parametrize("name", ["SET", "RigL"])
+def test_same_updates_with_the_kernels_and_with_tensorflow_and_numpy(name, tile_size, monkeypatch):
+    results = []
+    for built in (True, False):
+        monkeypatch.setattr(tf_pai.kernels, "built", lambda: built)  # noqa: B023
+        sparse = small()[1]
+        callback = getattr(callbacks, name)(update_every=1, end_step=9, decay="constant", seed=5, tile_size=tile_size)
+        rng = np.random.default_rng(0)
+        x, y = rng.random((24, 8, 8, 2)).astype("f4"), rng.integers(0, 3, 24)
+        sparse.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[callback])
+        results.append((sparse.get_weights(), tf_pai.get_masks(sparse), callback.history.updates))
+    (weights, masks, updates), (others, other_masks, other_updates) = results
+    assert len(updates) == 6 and updates[-1].exploration > updates[0].exploration
+    assert [dataclasses.astuple(u)[2:] for u in updates] == [dataclasses.astuple(u)[2:] for u in other_updates]
+    assert equal(masks, other_masks) and all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))

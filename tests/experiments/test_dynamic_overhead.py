@@ -3,7 +3,7 @@ import pytest
 from experiments import dynamic_overhead
 from experiments.dynamic_overhead import Overhead, large_update, step_times
 
-SMALL = Overhead(update_every=4, rounds=2, batch_size=8)
+SMALL = Overhead(update_every=4, pairs=2, rounds=2, batch_size=8)
 
 
 @pytest.mark.parametrize("compute", ["masked", "sparse"])
@@ -23,7 +23,7 @@ def test_two_trainings_take_turns_step_by_step(monkeypatch):
 
     monkeypatch.setattr(dynamic_overhead.Turns, "pass_on", told)
     static, moving, clock, cpu = step_times(SMALL, "lenet_300_100")
-    assert order == ["static", "moving"] * (4 * 3)
+    assert order == ["static", "moving"] * (2 * 4 * 3)
     assert float(static.split()[0]) > 0 and float(moving.split()[0]) > 0
     assert float(clock.split()[0]) > 0 and float(cpu) > 0
 

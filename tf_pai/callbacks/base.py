@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_pai.callbacks import checks, rules
-from tf_pai.callbacks.fitting import InFit
 from tf_pai.callbacks.counting import count_true
+from tf_pai.callbacks.fitting import InFit
 from tf_pai.callbacks.looping import InLoop
 from tf_pai.callbacks.schedule import Periodic, drop_fraction
 from tf_pai.callbacks.weights import WeightState

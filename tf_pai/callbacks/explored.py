@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_pai import kernels
 from tf_pai.callbacks.counting import count_true
 
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)  # bits of a byte
@@ -50,7 +51,10 @@ class ExploredBits:
 
     def add(self, flat: tf.Tensor) -> tf.Tensor:
         """Adds row-major positions, in a graph; returns how many have ever been alive."""
-        packed, count = tf.numpy_function(_with, [self.packed, flat], [tf.uint8, tf.int64])
+        if kernels.built():
+            packed, count = kernels.add_bits(self.packed, flat)
+        else:
+            packed, count = tf.numpy_function(_with, [self.packed, flat], [tf.uint8, tf.int64])
         self.packed.assign(tf.ensure_shape(packed, self.packed.shape))
         return tf.ensure_shape(count, [])
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_pai.callbacks.explored import Explored
 from tf_pai.callbacks.counting import count_true
+from tf_pai.callbacks.explored import Explored
 from tf_pai.callbacks.slots import Slot
 
 

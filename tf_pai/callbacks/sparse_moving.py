@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_pai import kernels
 from tf_pai.callbacks.explored import ExploredBits
 from tf_pai.callbacks.moving import MovingWeight
 from tf_pai.layers import SparseKernel
@@ -64,8 +65,8 @@ class SparseMovingWeight(MovingWeight):
         return tf.constant(self.layer.nnz, tf.int32)
 
     def _dense(self, kept: tf.Tensor) -> tf.Tensor:
-        size = tf.constant([self.size], tf.int64)
-        return tf.reshape(tf.scatter_nd(self.layer.flat_positions()[:, None], kept, size), self.shape)
+        flat, zero = self.layer.flat_positions(), tf.zeros([], kept.dtype)
+        return tf.reshape(put(tf.fill([self.size], zero), tf.constant(0, tf.int64), flat, kept), self.shape)
 
     def explored(self) -> Any:
         """Returns the places that are alive now, to add others to."""
@@ -168,6 +169,8 @@ def put(tile: tf.Tensor, offset: Any, flat: tf.Tensor, values: tf.Tensor) -> tf.
         >>> put(tf.zeros([3]), offset, flat, tf.constant([7.0, 8.0, 9.0])).numpy().tolist()
         [0.0, 8.0, 0.0]
     """
+    if kernels.built() and tile.dtype in (tf.bool, tf.float32):
+        return kernels.put(tile, offset, flat, values)
     edges = tf.stack([offset, offset + tile.shape[0]])
     first, last = tf.unstack(tf.searchsorted(flat, edges, out_type=tf.int64))
     return tf.tensor_scatter_nd_update(tile, (flat[first:last] - offset)[:, None], values[first:last])

@@ -117,38 +117,45 @@ class TrainFunction:
     def _one_by_one(self, iterator: Any, steps: int) -> Any:
         logs = None
         for _ in range(steps):
-            batch = iterator.get_next_as_optional()
-            if not batch.has_value():  # found out here, since part of a step's graph would run without data
+            try:
+                logs = self._one(iterator)
+            except (StopIteration, tf.errors.OutOfRangeError):  # no more data
+                if logs is None:
+                    raise
                 break
-            logs = self._one(_without_optionals(batch.get_value()))
-        if logs is None:
-            raise StopIteration
         return logs
 
-    def _one(self, batch: Any) -> Any:
-        self.count += 1
-        due = self.callback.is_due_after(self.count)
+    def _one(self, iterator: Any) -> Any:
+        count = self.count + 1
+        due = self.callback.is_due_after(count)
         if due and self.callback.reads_gradient:
             if self._due is None:
                 self._due = self._make_due()
-            logs, rows, seen = self._due(batch, *self.callback.plan_tensors(self.count))
+            logs, rows, seen = self._due(iterator, *self.callback.plan_tensors(count))
             if self._took_place(int(seen)):
                 self.callback.update_now(self.count, rows)
             return logs
         if self._single is None:
             self._single = self._make_single()
-        logs = self._single(batch)
+        logs, self.count = self._single(iterator), count
         if due and self._took_place():
             self.callback.update_now(self.count)
         return logs
 
     def _graph(self, function: Callable, **options: Any) -> Callable:
-        if not self.model.run_eagerly:
+        """Returns (iterator, ...) -> function(batch, ...), of which nothing runs where there is no batch."""
+        eagerly = self.model.run_eagerly
+        if not eagerly:  # inlined, what reads nothing of a batch would run without one
+            options["experimental_attributes"] = {"_noinline": True}
             function = tf.function(function, reduce_retracing=True, autograph=False, **options)
-        return function
+
+        def outer(iterator: Any, *args: Any) -> Any:
+            return function(_without_optionals(iterator.get_next()), *args)
+
+        return outer if eagerly else tf.function(outer, reduce_retracing=True, autograph=False)
 
     def _make_single(self) -> Callable:
-        """Returns batch -> logs: the model's own step."""
+        """Returns iterator -> logs: the model's own step."""
         strategy, step = self.model.distribute_strategy, self.model.train_step
 
         def single(batch: Any) -> Any:
@@ -157,7 +164,7 @@ class TrainFunction:
         return self._graph(single, jit_compile=self.model.jit_compile)
 
     def _make_due(self) -> Callable:
-        """Returns (batch, step, keep, total) -> (logs, rows, batches seen); not by XLA, which has no exact top-k."""
+        """Returns (iterator, step, keep, total) -> (logs, rows, batches seen); not by XLA, which has no exact top-k."""
         model, updater = self.model, self.callback.updater
         strategy = model.distribute_strategy
 

@@ -9,25 +9,30 @@ from tf_pai.kernels.library import available, built, reason
 from tf_pai.kernels.masking import zero_pruned
 from tf_pai.kernels.norm import batch_norm
 from tf_pai.kernels.ops import sparse_conv2d, sparse_matmul
+from tf_pai.kernels.places import add_bits, flat_positions, put, structure_arrays
 from tf_pai.kernels.structure import SparseStructure, from_coordinates, from_flat, from_mask
 from tf_pai.kernels.threshold import highest_near, largest
 
 __all__ = [
     "SparseStructure",
+    "add_bits",
     "all_finite",
     "available",
     "batch_norm",
     "built",
     "count_nonzero",
     "dense_gradient",
+    "flat_positions",
     "from_coordinates",
     "from_flat",
     "from_mask",
     "highest_near",
     "largest",
     "largest_gradients",
+    "put",
     "reason",
     "sparse_conv2d",
     "sparse_matmul",
+    "structure_arrays",
     "zero_pruned",
 ]

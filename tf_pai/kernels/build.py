@@ -29,7 +29,8 @@ KERNEL_UNITS = (
     *("tiles16", "tiles8", "tiles4", "isa", "structure"),
     *("dense_forward", "dense_backward", "conv_forward", "conv_backward", "threshold", "largest", "masking"),
 )
-OP_UNITS = ("dense_ops", "conv_ops", "threshold_ops", "masking_ops", "counting_ops")  # the only ones that include TensorFlow
+# The only ones that include TensorFlow.
+OP_UNITS = ("dense_ops", "conv_ops", "threshold_ops", "masking_ops", "counting_ops", "places_ops")
 _CHECK_FLAGS = ("-g", "-Wall", "-Wextra", "-O1")
 SANITIZERS = {
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "check_masks.h"
+#include "check_places.h"
 #include "check_support.h"
 #include "conv.h"
 #include "dense.h"
@@ -229,6 +230,9 @@ int main() {
     CheckLargest(n, Random(0, n));
     CheckZeroPruned(n, Random(1, 5));
     CheckCounting(n);
+  }
+  for (int i = 0; i < 60; ++i) {
+    CheckPlaces(Random(1, 90), Random(1, 30), Random(1, 5), Random(0, 10));
   }
   for (int i = 0; i < 20; ++i) CheckLargest(40000, Random(0, 40000));
   CheckZeroPruned(200000, 3);

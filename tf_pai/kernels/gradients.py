@@ -47,5 +47,5 @@ def _no_second_order(op: Any, *_: Any) -> None:
     )
 
 
-tf.no_gradient("TfPaiHighestNear")
-tf.no_gradient("TfPaiLargest")
+for _name in ("HighestNear", "Largest", "CountNonzero", "AllFinite", "FlatPositions", "Structure", "Put", "AddBits"):
+    tf.no_gradient(f"TfPai{_name}")

@@ -126,14 +126,20 @@ def from_flat(flat: Any, shape: Sequence[int]) -> SparseStructure:
     shape = tuple(int(length) for length in shape)
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError(f"A kernel has two axes or more. Received: shape={shape}")
-    rows, cols = int(np.prod(shape[:-1], dtype=np.int64)), shape[-1]
-    flat = _checked(np.asarray(flat), rows, cols)
-    index = np.uint16 if max(rows, cols) <= _SHORT else np.int32
+    flat = np.asarray(flat)
+    rows, cols, _, index = layout(shape, flat.size)
+    flat = _checked(flat, rows, cols)
     row_of = (flat // max(cols, 1)).astype(index)  # one after the other: of divmod's 64-bit results, two would exist
     col_of = (flat % max(cols, 1)).astype(index)
     row_ptr = _pointers(np.bincount(row_of, minlength=rows))
     col_ptr, perm = _by_columns(row_ptr, col_of, cols)
     return SparseStructure(shape, row_ptr, col_of, col_ptr, row_of[perm], perm)
+
+
+def layout(shape: Sequence[int], nnz: int) -> tuple[int, int, int, type]:
+    """Returns (rows, columns and panels, type of the indices) of the structure of `nnz` weights of a dense kernel."""
+    rows, cols = int(np.prod(shape[:-1], dtype=np.int64)), int(shape[-1])
+    return rows, cols, _panel_count(rows, cols, nnz), np.uint16 if max(rows, cols) <= _SHORT else np.int32
 
 
 def from_mask(mask: Any) -> SparseStructure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tf_pai import kernels
@@ -27,6 +26,8 @@ class MovableKernel:
 
     def flat_positions(self: Any) -> tf.Tensor:
         """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising."""
+        if kernels.built():
+            return kernels.flat_positions(self._row_ptr.value, self._col_idx.value, self.matrix_shape[1])
         begins = tf.cast(self._row_ptr.value, "int64")[1:-1, None]  # of each row but the first; nnz where none follows
         steps = tf.scatter_nd(begins, tf.ones_like(begins[:, 0]), tf.constant([self.nnz + 1], "int64"))
         return tf.cumsum(steps)[:-1] * self.matrix_shape[1] + tf.cast(self._col_idx.value, "int64")
@@ -38,12 +39,12 @@ class MovableKernel:
             flat: rising row-major positions, int64 [nnz].
             values: [nnz].
         """
-
-        def arrays(flat: np.ndarray) -> list[np.ndarray]:
-            return list(kernels.from_flat(flat, self._structure_shape).arrays.values())
-
-        variables = self.structure_variables
-        made = tf.numpy_function(arrays, [flat], [variable.dtype for variable in variables])
+        variables, shape = self.structure_variables, self._structure_shape
+        if kernels.built():
+            made = kernels.structure_arrays(flat, shape)
+        else:
+            arrays = lambda flat: list(kernels.from_flat(flat, shape).arrays.values())  # noqa: E731
+            made = tf.numpy_function(arrays, [flat], [variable.dtype for variable in variables])
         for variable, array in zip(variables, made, strict=True):
             variable.assign(tf.ensure_shape(array, variable.shape))
         self._kernel.assign(values)
