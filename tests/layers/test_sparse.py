@@ -282,3 +282,5 @@ def test_float64_computes_without_the_kernels():
     x = np.random.default_rng(0).standard_normal((4, 8))
     np.testing.assert_allclose(double(x), single(x), atol=1e-6)
     assert double(x).dtype == "float64"
+    compiled = tf.function(double, jit_compile=True)
+    np.testing.assert_allclose(compiled(x), double(x), rtol=1e-12)  # XLA has none of the kernels

@@ -218,6 +218,10 @@ int main() {
     CheckDense(Random(1, 300), Random(1, 90), Random(1, 90),
                Random(0, 10) / 10., Random(0, 1), Random(0, 1), Random(1, 5));
   }
+  for (int i = 0; i < 20; ++i) {  // large enough for more than one thread
+    CheckDense(Random(100, 300), Random(100, 200), Random(200, 300), 0.5,
+               Random(0, 1), Random(0, 1), Random(2, 5));
+  }
   CheckDense(1000, 200, 150, 0.2, true, false, 3);
   CheckDense(16, 200, 150, 0.2, true, true, 5);
   for (int i = 0; i < 100; ++i) {

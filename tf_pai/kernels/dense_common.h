@@ -13,7 +13,7 @@ namespace tf_pai {
 // Measured on a 32 KB L1, 1 MB L2 core; both are flat around their optimum.
 inline constexpr int64_t kTileBytes = 512 << 10;  // of X in the forward pass
 inline constexpr double kSerialFlops =
-    5e5;  // below, waking a thread costs more
+    4e6;  // below, waking a thread costs more
 
 // How the batch is cut into tiles of T = vectors * lanes rows.
 struct Tiles {

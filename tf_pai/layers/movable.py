@@ -25,9 +25,13 @@ class MovableKernel:
     has_tiles = True
 
     def flat_positions(self: Any) -> tf.Tensor:
-        """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising."""
+        """Returns the row-major positions of the kept weights in the dense kernel, int64 [nnz], rising; not for XLA."""
         if kernels.built():
             return kernels.flat_positions(self._row_ptr.value, self._col_idx.value, self.matrix_shape[1])
+        return self._flat_by_tensorflow()
+
+    def _flat_by_tensorflow(self: Any) -> tf.Tensor:
+        """The same for every graph, compiled ones as well."""
         begins = tf.cast(self._row_ptr.value, "int64")[1:-1, None]  # of each row but the first; nnz where none follows
         steps = tf.scatter_nd(begins, tf.ones_like(begins[:, 0]), tf.constant([self.nnz + 1], "int64"))
         return tf.cumsum(steps)[:-1] * self.matrix_shape[1] + tf.cast(self._col_idx.value, "int64")

@@ -205,7 +205,7 @@ class SparseKernel(MovableKernel, Convertible, StructuredMasks):
     def _dense_tensor(self) -> tf.Tensor:
         """The dense kernel as a function of the kept values."""
         size = tf.constant([int(np.prod(self.matrix_shape, dtype=np.int64))], "int64")
-        dense = tf.scatter_nd(self.flat_positions()[:, None], self._kernel.value, size)
+        dense = tf.scatter_nd(self._flat_by_tensorflow()[:, None], self._kernel.value, size)
         return tf.reshape(dense, self.kernel_shape)
 
     def _refuse_matrix_rules(self) -> None:
