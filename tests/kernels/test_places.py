@@ -88,6 +88,21 @@ def test_a_tampered_structure_has_no_positions(row_ptr, col_idx, message):
         flat_positions(tf.constant(row_ptr, tf.int32), tf.constant(col_idx, tf.int32), 3)
 
 
+@pytest.mark.parametrize("cols", [-1, 2**33 - 1])
+def test_columns_that_are_none_are_refused(cols):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="columns must fit 32 bits"):
+        flat_positions(tf.constant([0, 1], tf.int32), tf.constant([-5], tf.int32), cols)
+
+
 def test_values_that_do_not_fit_are_refused():
     with pytest.raises(tf.errors.InvalidArgumentError, match="a value for each position"):
         put(tf.zeros([3]), 0, tf.constant([1, 2], tf.int64), tf.zeros([1]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="offset must not be negative"):
+        put(tf.zeros([3]), -1, tf.constant([1, 2], tf.int64), tf.zeros([2]))
+
+
+def test_positions_that_do_not_rise_are_put_somewhere_in_the_part_or_nowhere():
+    highest = 2**63 - 1
+    flat = tf.constant([1, -highest, 0, highest, 2], tf.int64)
+    made = put(tf.zeros([3]), 1, flat, tf.constant([1.0, 2.0, 3.0, 4.0, 5.0])).numpy()
+    assert made[0] in (0, 1) and made[1] in (0, 5) and made[2] == 0

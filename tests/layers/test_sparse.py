@@ -284,3 +284,5 @@ def test_float64_computes_without_the_kernels():
     assert double(x).dtype == "float64"
     compiled = tf.function(double, jit_compile=True)
     np.testing.assert_allclose(compiled(x), double(x), rtol=1e-12)  # XLA has none of the kernels
+    graph = tf.function(double).get_concrete_function(tf.TensorSpec([None, 8], "float64")).graph
+    assert not any(op.type.startswith("TfPai") for op in graph.get_operations())  # nor has who serves it

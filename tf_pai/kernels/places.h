@@ -92,15 +92,15 @@ void FillColumns(const Orders<Index>& o) {
 }
 
 // Writes values at those of some rising positions that are in [offset, offset +
-// n) of a whole of which `part` is a part; others are left out.
+// n) of a whole of which `part` is a part, offset >= 0; others are left out.
 template <class T>
 void Put(const int64_t* flat, const T* values, int64_t count, int64_t offset,
          T* part, int64_t n) {
   const int64_t* first = std::lower_bound(flat, flat + count, offset);
   for (const int64_t* p = first; p < flat + count; ++p) {
-    const int64_t at = *p - offset;
-    if (at >= n) return;
-    if (at >= 0) part[at] = values[p - flat];
+    if (*p < offset) continue;  // they do not rise
+    if (*p - offset >= n) return;
+    part[*p - offset] = values[p - flat];
   }
 }
 

@@ -19,6 +19,8 @@ class FlatPositionsOp : public OpKernel {
  public:
   explicit FlatPositionsOp(OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("cols", &cols_));
+    OP_REQUIRES(context, cols_ >= 0 && cols_ <= INT32_MAX,
+                errors::InvalidArgument("columns must fit 32 bits"));
   }
 
   void Compute(OpKernelContext* context) override {
@@ -110,6 +112,9 @@ class PutOp : public OpKernel {
                     flat.shape() == values.shape(),
                 errors::InvalidArgument(
                     "there must be an offset, and a value for each position"));
+    const auto from = static_cast<int64_t>(offset.scalar<int64_t>()());
+    OP_REQUIRES(context, from >= 0,
+                errors::InvalidArgument("the offset must not be negative"));
     Tensor* out;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output(
                                 {0}, 0, part.shape(), &out));
@@ -117,9 +122,8 @@ class PutOp : public OpKernel {
       std::memcpy(out->data(), part.data(), part.TotalBytes());
     }
     if (flat.NumElements() == 0) return;
-    Put(Longs(flat), values.flat<T>().data(), flat.NumElements(),
-        static_cast<int64_t>(offset.scalar<int64_t>()()), out->flat<T>().data(),
-        out->NumElements());
+    Put(Longs(flat), values.flat<T>().data(), flat.NumElements(), from,
+        out->flat<T>().data(), out->NumElements());
   }
 };
 
