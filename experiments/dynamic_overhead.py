@@ -4,9 +4,9 @@
 
 A round is the steps from one update to the next. Static and moving masks take turns at every step in one process, so
 that both see the same machine, and several pairs of models follow each other, since where a model's memory lies makes
-as much difference; printed is the median of all rounds' ratios with a 95 % interval. The second table is of
-single steps, with and without an update, that take turns in one run. Tracing is left out. The last one has the memory
-of an update beyond a plain step's: of the tensors that are alive, by TensorFlow's log, and of the process.
+as much difference; printed is the median of all rounds' ratios with a 95 % interval. The second table is of single
+steps, with and without an update, that take turns in one run. Tracing is left out. The last one has the memory of an
+update beyond a plain step's: of the tensors that are alive, by TensorFlow's log, and of the process.
 """
 
 from experiments import quiet  # noqa: F401, isort: skip
@@ -47,7 +47,7 @@ class Overhead:
     compute: str = setting("masked", "With masked dense weights, or with the kept ones only.", lambda: COMPUTE)
     update_every: int = setting(100, "Steps between two updates.")
     batch_size: int = setting(128, "Examples per step.")
-    pairs: int = setting(4, "Pairs of models, one after the other: a static one may be 3 % faster than another.")
+    pairs: int = setting(4, "Pairs of models, one after the other: one may be some percent faster than its twin.")
     rounds: int = setting(5, "Rounds of each pair; each has one update.")
     side: int = setting(5000, "Inputs and units of the large layer: 25 million weights.")
     tile_size: int = setting(2**20, "Weights of the large layer, if sparse, that an update may hold densely at once.")

@@ -144,9 +144,8 @@ class MaskMover(keras.callbacks.Callback):
         """Returns how many batches the optimizer has seen."""
         if self.optimizer is None:
             return 0
-        return int(
-            tf.convert_to_tensor(counter_of(self.optimizer)._iterations.value)
-        )  # less work than convert_to_numpy
+        iterations = counter_of(self.optimizer)._iterations
+        return int(tf.convert_to_tensor(iterations.value))  # less work than Keras' convert_to_numpy
 
     def steps_taken(self) -> int:
         """Returns how many steps have been taken: by the optimizer's count, or by the loop's where that is unknown."""

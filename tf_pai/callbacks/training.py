@@ -149,10 +149,10 @@ class TrainFunction:
             options["experimental_attributes"] = {"_noinline": True}
             function = tf.function(function, reduce_retracing=True, autograph=False, **options)
 
-        def outer(iterator: Any, *args: Any) -> Any:
+        def on_next_batch(iterator: Any, *args: Any) -> Any:
             return function(_without_optionals(iterator.get_next()), *args)
 
-        return outer if eagerly else tf.function(outer, reduce_retracing=True, autograph=False)
+        return on_next_batch if eagerly else tf.function(on_next_batch, reduce_retracing=True, autograph=False)
 
     def _make_single(self) -> Callable:
         """Returns iterator -> logs: the model's own step."""

@@ -37,23 +37,18 @@ class AllFiniteOp : public OpKernel {
   }
 };
 
-Status IsScalar(InferenceContext* c) {
-  c->set_output(0, c->Scalar());
-  return OkStatus();
-}
-
 REGISTER_OP("TfPaiCountNonzero")
     .Input("values: T")
     .Attr("T: {bool, float}")
     .Output("count: int64")
-    .SetShapeFn(IsScalar);
+    .SetShapeFn(shape_inference::ScalarShape);
 REGISTER_KERNEL_BUILDER(Name("TfPaiCountNonzero").Device(DEVICE_CPU),
                         CountNonzeroOp);
 
 REGISTER_OP("TfPaiAllFinite")
     .Input("values: float32")
     .Output("all: bool")
-    .SetShapeFn(IsScalar);
+    .SetShapeFn(shape_inference::ScalarShape);
 REGISTER_KERNEL_BUILDER(Name("TfPaiAllFinite").Device(DEVICE_CPU), AllFiniteOp);
 
 }  // namespace

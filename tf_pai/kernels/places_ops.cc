@@ -198,10 +198,7 @@ REGISTER_OP("TfPaiPut")
     .Input("values: T")
     .Attr("T: {bool, float}")
     .Output("out: T")
-    .SetShapeFn([](InferenceContext* c) {
-      c->set_output(0, c->input(0));
-      return OkStatus();
-    });
+    .SetShapeFn(shape_inference::UnchangedShape);
 REGISTER_KERNEL_BUILDER(
     Name("TfPaiPut").Device(DEVICE_CPU).TypeConstraint<bool>("T"), PutOp<bool>);
 REGISTER_KERNEL_BUILDER(

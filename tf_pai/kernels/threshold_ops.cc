@@ -66,10 +66,7 @@ REGISTER_OP("TfPaiLargest")
     .Input("among: bool")
     .Input("count: int32")
     .Output("mask: bool")
-    .SetShapeFn([](InferenceContext* c) {
-      c->set_output(0, c->input(0));
-      return OkStatus();
-    });
+    .SetShapeFn(shape_inference::UnchangedShape);
 REGISTER_KERNEL_BUILDER(Name("TfPaiLargest").Device(DEVICE_CPU), LargestOp);
 
 REGISTER_OP("TfPaiHighestNear")

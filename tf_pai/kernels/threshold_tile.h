@@ -42,8 +42,8 @@ static Marked MarkAboveOf(const Marking& m) {
         count == kMarkedAtOnce
             ? MarkBlock<kMagnitude, Mask>(m, i, kMarkedAtOnce, is_near)
             : MarkBlock<kMagnitude, Mask>(m, i, count, is_near);
-    for (int k = 0; k < kMarkedAtOnce;
-         k += 8) {  // 8 bytes, each 0 or 1, at once
+    // 8 bytes, each 0 or 1, at once.
+    for (int k = 0; k < kMarkedAtOnce; k += 8) {
       uint64_t left;
       std::memcpy(&left, is_near + k, sizeof left);
       for (; left != 0; left &= left - 1, ++marked.near) {
