@@ -1,8 +1,7 @@
 // A stand-alone test of the kernels, without TensorFlow, meant to be built with
 // AddressSanitizer or ThreadSanitizer: random layers against plain loops, and
 // structures that have been tampered with. `python -m tf_pai.kernels build
-// --sanitize=address` (or thread) builds and runs it, once
-// per instruction set (TF_PAI_ISA).
+// --sanitize=address` (or thread) builds and runs it, once per instruction set.
 
 #include <algorithm>
 #include <cstdio>
@@ -11,6 +10,7 @@
 
 #include "check_masks.h"
 #include "check_places.h"
+#include "check_processors.h"
 #include "check_support.h"
 #include "conv.h"
 #include "dense.h"
@@ -224,6 +224,8 @@ int main() {
   }
   CheckDense(1000, 200, 150, 0.2, true, false, 3);
   CheckDense(16, 200, 150, 0.2, true, true, 5);
+  CheckDense(70, 600, 500, 0.6, true, false, 3);  // threads in each pass
+  CheckDense(40, 600, 500, 0.6, false, true, 4);
   for (int i = 0; i < 100; ++i) {
     CheckConv(RandomShape(), Random(0, 10) / 10., Random(0, 1), Random(0, 1),
               Random(1, 5));
@@ -240,9 +242,9 @@ int main() {
   }
   for (int i = 0; i < 20; ++i) CheckLargest(40000, Random(0, 40000));
   CheckZeroPruned(200000, 3);
-  CheckCounting(0);
-  CheckCounting(100000);
+  for (const int n : {0, 100000}) CheckCounting(n);
   CheckAllTampered();
+  CheckOtherProcessor();
   std::printf("%d lanes: %s\n", tf_pai::WidestLanes(),
               failures == 0 ? "all checks passed" : "failed");
   return failures == 0 ? 0 : 1;

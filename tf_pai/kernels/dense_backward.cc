@@ -99,7 +99,7 @@ std::string BackwardByTiles(const Backward& b, const Compressed& csr,
       b.Sweep(t, x, dvalues, t > begin, 0, call.inputs);
     }
   });
-  const int64_t slices = threads;
+  const int64_t slices = call.nnz < kSerialWeights ? 1 : threads;
   runtime->For(parts == 1 ? 0 : slices, [&](int64_t i) {
     AddParts(partial, parts - 1, sums, PartBegin(call.nnz, i, slices),
              PartBegin(call.nnz, i + 1, slices), call.dvalues);

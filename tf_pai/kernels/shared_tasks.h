@@ -12,6 +12,8 @@
 #include <mutex>
 #include <thread>
 
+#include "other_processor.h"
+
 namespace tf_pai {
 
 // Tasks that whichever thread is free takes next. A thread that comes too late
@@ -58,8 +60,12 @@ void RunShared(int64_t n, int threads, const std::function<void(int64_t)>& task,
     return;
   }
   const auto tasks = std::make_shared<SharedTasks>(n, &task);
+  const int home = CurrentProcessor();
   for (int64_t i = 1; i < std::min<int64_t>(n, threads); ++i) {
-    schedule([tasks] { tasks->Work(); });
+    schedule([tasks, home] {
+      const OtherProcessor other(home);
+      tasks->Work();
+    });
   }
   tasks->Work();
   tasks->Wait();

@@ -6,8 +6,6 @@ namespace tf_pai {
 
 namespace {
 
-constexpr int64_t kSerial = 1 << 14;  // below, a second thread costs more
-
 std::string PointerProblem(const Compressed& s) {
   if (s.pointers[0] != 0) return "the first pointer must be 0";
   for (int64_t i = 0; i < s.lines; ++i) {
@@ -32,7 +30,7 @@ std::string Prepare(const Compressed& s, const Gathering* gathering,
                     const SideWork& side) {
   const std::string problem = PointerProblem(s);
   if (!problem.empty()) return problem;
-  const int64_t parts = s.nnz < kSerial ? 1 : threads;
+  const int64_t parts = s.nnz < kSerialWeights ? 1 : threads;
   std::atomic<bool> good_indices{true}, good_perm{true};
   runtime->For(parts + side.count, [&](int64_t i) {
     if (i >= parts) {

@@ -14,6 +14,9 @@
 
 namespace tf_pai {
 
+// A pass over fewer weights is over before a second thread is awake.
+inline constexpr int64_t kSerialWeights = 1 << 17;
+
 // One order of a structure. CSR: `pointers` has rows + 1 entries and indices
 // are columns; CSC: cols + 1 entries, and indices are rows.
 struct Compressed {
