@@ -39,10 +39,10 @@ static void PackBand(const BandCopy& copy, const float* images, float* band) {
     const int last = std::min(s.cols, s.LastCol(px));
     for (int q = s.FirstCol(px); q < last; ++q) {
       const int64_t from = ImageAt(s, px, y, q);
-      TransposeInto({images + from, image_size, copy.images, s.lanes,
-                     band + BandAt(s, py, px, row, q), s.channel_size()},
-                    copy.relu_output ? copy.relu_output + from : nullptr, sums,
-                    0, s.channels);
+      TransposeInto<false>({images + from, image_size, copy.images, s.lanes,
+                            band + BandAt(s, py, px, row, q), s.channel_size()},
+                           copy.relu_output ? copy.relu_output + from : nullptr,
+                           sums, 0, s.channels);
     }
   });
 }

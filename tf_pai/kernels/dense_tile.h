@@ -15,26 +15,41 @@ static TF_PAI_INLINE void LoadBlock(const Transposition& t, const float* from,
   }
 }
 
+// Asks for what is read kAhead features later, of these rows or of the next: so
+// many rows, last written by another processor, the hardware does not foresee.
+static TF_PAI_INLINE void PrefetchBlock(const Transposition& t,
+                                        const float* from, int row, int k) {
+  constexpr int kAhead = 64;
+  if (row + kLanes > t.rows) return;
+  for (int i = 0; i < kLanes; ++i) {
+    __builtin_prefetch(from + (row + i) * t.in_stride + k + kAhead);
+  }
+}
+
 // Row-major features [begin, end) -> tile. Fuses the two things that the
 // backward pass asks of dY: the mask of a ReLU, and the column sums (bias).
+template <bool kPrefetch>
 static TF_PAI_INLINE void TransposeInto(const Transposition& t,
                                         const float* relu_output, float* sums,
                                         int begin, int end) {
-  for (int k = begin; k < end; k += kLanes) {
-    const int n = std::min(kLanes, end - k);
-    Vec sum = {};
-    for (int row = 0; row < t.lanes; row += kLanes) {
+  for (int row = 0; row < t.lanes; row += kLanes) {
+    for (int k = begin; k < end; k += kLanes) {
+      const int n = std::min(kLanes, end - k);
       Vec r[kLanes];
+      if (kPrefetch) PrefetchBlock(t, t.in, row, k);
       LoadBlock(t, t.in, row, k, n, r);
       if (relu_output != nullptr) {
         Vec y[kLanes];
+        if (kPrefetch) PrefetchBlock(t, relu_output, row, k);
         LoadBlock(t, relu_output, row, k, n, y);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) r[i] = WherePositive(y[i], r[i]);
       }
       if (sums != nullptr) {
+        Vec sum = LoadUpTo(sums + k, n);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) sum += r[i];
+        StoreUpTo(sums + k, sum, n);
       }
       Transpose(r);
       float* out = t.out + k * t.out_stride + row;
@@ -45,13 +60,12 @@ static TF_PAI_INLINE void TransposeInto(const Transposition& t,
         for (int i = 0; i < n; ++i) Store(out + i * t.out_stride, r[i]);
       }
     }
-    if (sums != nullptr) StoreUpTo(sums + k, LoadUpTo(sums + k, n) + sum, n);
   }
 }
 
 static void TransposeIn(const Transposition& t, const float* relu_output,
                         float* sums, int begin, int end) {
-  TransposeInto(t, relu_output, sums, begin, end);
+  TransposeInto<true>(t, relu_output, sums, begin, end);
 }
 
 // Tile features [begin, end) -> row-major. `t.in` starts at feature `begin`.
