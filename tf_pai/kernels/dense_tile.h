@@ -68,6 +68,14 @@ static void TransposeIn(const Transposition& t, const float* relu_output,
   TransposeInto<true>(t, relu_output, sums, begin, end);
 }
 
+// Asks for the lines that TransposeOut writes when they are computed: a store
+// that waits for a line from another processor holds up those behind it.
+static TF_PAI_INLINE void PrefetchOut(float* out, int64_t stride, int rows) {
+  for (int row = 0; row < rows; ++row) {
+    __builtin_prefetch(out + row * stride, 1, 2);
+  }
+}
+
 // Tile features [begin, end) -> row-major. `t.in` starts at feature `begin`.
 static TF_PAI_INLINE void TransposeOut(const Transposition& t, int begin,
                                        int end) {
@@ -149,6 +157,7 @@ static void DenseForwardLoop(const DenseForwardTile& t, int begin, int end) {
   for (int j = begin; j < end; j += kLanes) {
     const int n = std::min(kLanes, end - j);
     float* sums = t.y_tile != nullptr ? t.y_tile + int64_t{j} * T : buffer;
+    if (t.last_panel) PrefetchOut(t.y + j, t.y_stride, t.rows);
     for (int q = 0; q < n; ++q) {
       DenseForwardOutput<NV, Index>(t, j + q, sums + q * T);
     }
@@ -235,6 +244,7 @@ static void DenseBackwardLoop(const DenseBackwardTile& t, int begin, int end) {
       t, static_cast<const Index*>(t.col_idx.data), {}, {}, {}, 0};
   for (int k = begin; k < end; k += kLanes) {
     const int n = std::min(kLanes, end - k);
+    if (kNeedDx) PrefetchOut(t.dx + k, t.dx_stride, t.rows);
     for (int q = 0; q < n; ++q) {
 #pragma GCC unroll 8
       for (int i = 0; i < NV; ++i) {
