@@ -37,8 +37,8 @@ class ThreadRuntime : public tf_pai::Runtime {
 
   int threads() const override { return threads_; }
 
-  void For(int64_t n, const std::function<void(int64_t)>& task) override {
-    tf_pai::RunShared(n, threads_, task, [this](std::function<void()> work) {
+  void Run(const std::vector<tf_pai::Stage>& stages) override {
+    tf_pai::RunShared(stages, threads_, [this](std::function<void()> work) {
       started_.emplace_back(std::move(work));
     });
   }

@@ -2,7 +2,8 @@
 // rows that fit the cache: [channels][phases][rows][cols][T], see Planes in
 // kernels.h. A kept weight multiplies a run of neighbouring pixels x T images,
 // shifted by the weight's place in the window: contiguous vectors, without
-// im2col. Included by isa.cc once per instruction set, after dense_tile.h.
+// im2col. Included by tiles.cc once per instruction set, after
+// transpose_tile.h.
 
 // Calls f(phase_y, phase_x, band row, image row) for the rows of the image.
 template <class F>

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <vector>
 
 #include "dense.h"
 #include "dense_common.h"
@@ -9,55 +8,28 @@ namespace tf_pai {
 
 namespace {
 
-// Rows (columns) of a compressed matrix in chunks of about equal work, each of
-// a multiple of `step` lines: the first line of every chunk, and the end.
-std::vector<int> Chunks(const int32_t* pointers, int64_t lines, int64_t step,
-                        int64_t wanted) {
-  const auto work = [&](int64_t i) { return pointers[i] + 4 * i; };
-  std::vector<int> first = {0};
-  int64_t line = 0;
-  for (int64_t chunk = 1; chunk < wanted; ++chunk) {
-    while (line < lines && work(line) < work(lines) * chunk / wanted) {
-      line = std::min(line + step, lines);
-    }
-    if (line > first.back() && line < lines) first.push_back(line);
-  }
-  first.push_back(lines);
-  return first;
-}
-
 struct Backward {
   const DenseBackwardCall& call;
   const Kernels& kernels;
   Tiles tiles;
 
-  // A tile of x, and behind it one of dy.
-  int64_t tile_floats() const {
-    return (call.inputs + call.outputs) * tiles.size();
-  }
-  float* dy_tile(float* x) const { return x + call.inputs * tiles.size(); }
+  int64_t tile_floats() const { return call.outputs * tiles.size(); }
 
-  void PackX(int64_t tile, float* x, int begin, int end) const {
-    const int size = tiles.vectors_of(tile) * tiles.lanes;
-    kernels.transpose_in({call.x + tiles.begin(tile) * call.inputs, call.inputs,
-                          tiles.rows(tile), size, x, size},
-                         nullptr, nullptr, begin, end);
-  }
-
-  void PackDy(int64_t tile, float* x, float* dbias, int begin, int end) const {
+  void Pack(int64_t tile, float* dy, float* dbias, int begin, int end) const {
     const int size = tiles.vectors_of(tile) * tiles.lanes;
     const int64_t at = tiles.begin(tile) * call.outputs;
     kernels.transpose_in(
-        {call.dy + at, call.outputs, tiles.rows(tile), size, dy_tile(x), size},
+        {call.dy + at, call.outputs, tiles.rows(tile), size, dy, size},
         call.relu_output ? call.relu_output + at : nullptr, dbias, begin, end);
   }
 
-  void Sweep(int64_t tile, float* x, float* dvalues, bool accumulate, int begin,
-             int end) const {
-    float* dx = call.dx ? call.dx + tiles.begin(tile) * call.inputs : nullptr;
+  void Sweep(int64_t tile, const float* dy, float* dvalues, bool accumulate,
+             int begin, int end) const {
+    const int64_t at = tiles.begin(tile) * call.inputs;
     kernels.dense_backward(
-        {x, dy_tile(x), tiles.vectors_of(tile), call.row_ptr, call.col_idx,
-         call.values, dvalues, accumulate, dx, call.inputs, tiles.rows(tile)},
+        {call.x + at, call.inputs, dy, tiles.vectors_of(tile), call.row_ptr,
+         call.col_idx, call.values, dvalues, accumulate,
+         call.dx ? call.dx + at : nullptr, call.inputs, tiles.rows(tile)},
         begin, end);
   }
 };
@@ -71,77 +43,92 @@ void AddParts(const float* parts, int64_t count, int64_t stride, int64_t begin,
   }
 }
 
-// Each thread sweeps its own tiles, with its own dvalues and dbias, which are
-// added up in the end (always in the same order).
-std::string BackwardByTiles(const Backward& b, const Compressed& csr,
+// Where each tile, or each thread's tiles, has its sums: the first in the
+// outputs, the others behind one another in scratch memory, to be added in the
+// end, always in the same order.
+struct Sums {
+  const DenseBackwardCall& call;
+  int64_t parts;
+  float* partial;
+
+  int64_t bias_size() const { return call.dbias != nullptr ? call.outputs : 0; }
+  int64_t size() const { return RoundUp(call.nnz + bias_size(), 16); }
+  bool Allocate(Runtime* runtime) {
+    partial = runtime->Scratch((parts - 1) * size());
+    return partial != nullptr;
+  }
+  float* values(int64_t part) const {
+    return part == 0 ? call.dvalues : partial + (part - 1) * size();
+  }
+  float* bias(int64_t part) const {
+    return part == 0 || bias_size() == 0 ? call.dbias : values(part) + call.nnz;
+  }
+
+  // Adds the others to the first: the i-th of n parts of each.
+  void Add(int64_t i, int64_t n) const {
+    AddParts(partial, parts - 1, size(), PartBegin(call.nnz, i, n),
+             PartBegin(call.nnz, i + 1, n), call.dvalues);
+    AddParts(partial + call.nnz, parts - 1, size(),
+             PartBegin(bias_size(), i, n), PartBegin(bias_size(), i + 1, n),
+             call.dbias);
+  }
+};
+
+// Each thread sweeps its own tiles.
+std::string BackwardByTiles(const Backward& b, Preparation* preparation,
                             int threads, Runtime* runtime) {
   const DenseBackwardCall& call = b.call;
   const int64_t parts = std::min<int64_t>(b.tiles.count(), threads);
-  const int64_t bias_size = call.dbias != nullptr ? call.outputs : 0;
-  const int64_t sums = RoundUp(call.nnz + bias_size, 16);
   float* tiles = runtime->Scratch(parts * b.tile_floats());
-  float* partial = runtime->Scratch((parts - 1) * sums);
-  if (tiles == nullptr || partial == nullptr) return kNoMemory;
-  const std::string problem =
-      Prepare(csr, nullptr, b.kernels, threads, runtime);
-  if (!problem.empty()) return problem;
-  runtime->For(parts, [&](int64_t part) {
-    float* x = tiles + part * b.tile_floats();
-    float* dvalues = part == 0 ? call.dvalues : partial + (part - 1) * sums;
-    float* dbias =
-        part == 0 || bias_size == 0 ? call.dbias : dvalues + call.nnz;
-    if (bias_size > 0) std::fill(dbias, dbias + bias_size, 0.f);
+  Sums sums = {call, parts, nullptr};
+  if (tiles == nullptr || !sums.Allocate(runtime)) return kNoMemory;
+  const auto prepare = [&](int64_t i) { preparation->Part(i, threads); };
+  const auto sweep = [&](int64_t part) {
+    if (!preparation->good()) return;
+    float* dy = tiles + part * b.tile_floats();
+    std::fill_n(sums.bias(part), sums.bias_size(), 0.f);
     const int64_t begin = PartBegin(b.tiles.count(), part, parts);
     const int64_t end = PartBegin(b.tiles.count(), part + 1, parts);
     for (int64_t t = begin; t < end; ++t) {
-      b.PackX(t, x, 0, call.inputs);
-      b.PackDy(t, x, dbias, 0, call.outputs);
-      b.Sweep(t, x, dvalues, t > begin, 0, call.inputs);
-    }
-  });
-  const int64_t slices = call.nnz < kSerialWeights ? 1 : threads;
-  runtime->For(parts == 1 ? 0 : slices, [&](int64_t i) {
-    AddParts(partial, parts - 1, sums, PartBegin(call.nnz, i, slices),
-             PartBegin(call.nnz, i + 1, slices), call.dvalues);
-  });
-  AddParts(partial + call.nnz, parts - 1, sums, 0, bias_size, call.dbias);
-  return "";
-}
-
-// All threads transpose, then each has some rows.
-std::string BackwardByRows(const Backward& b, const Compressed& csr,
-                           int threads, Runtime* runtime) {
-  const DenseBackwardCall& call = b.call;
-  const int64_t longest = std::max(call.inputs, call.outputs);
-  const int64_t step = RoundUp(longest / threads + 1, b.tiles.lanes);
-  const int64_t x_blocks = (call.inputs + step - 1) / step;
-  const int64_t blocks = x_blocks + (call.outputs + step - 1) / step;
-  float* tiles = runtime->Scratch(b.tiles.count() * b.tile_floats());
-  if (tiles == nullptr) return kNoMemory;
-  if (call.dbias) std::fill(call.dbias, call.dbias + call.outputs, 0.f);
-  const auto pack = [&](int64_t i) {
-    const int64_t begin = (i < x_blocks ? i : i - x_blocks) * step;
-    for (int64_t t = 0; t < b.tiles.count(); ++t) {
-      float* x = tiles + t * b.tile_floats();
-      if (i < x_blocks) {
-        b.PackX(t, x, begin, std::min(begin + step, call.inputs));
-      } else {
-        b.PackDy(t, x, call.dbias, begin, std::min(begin + step, call.outputs));
-      }
+      b.Pack(t, dy, sums.bias(part), 0, call.outputs);
+      b.Sweep(t, dy, sums.values(part), t > begin, 0, call.inputs);
     }
   };
-  const std::string problem =
-      Prepare(csr, nullptr, b.kernels, threads, runtime, {blocks, pack});
-  if (!problem.empty()) return problem;
-  const std::vector<int> chunk =
-      Chunks(call.row_ptr, call.inputs, b.tiles.lanes, threads);
-  runtime->For(chunk.size() - 1, [&](int64_t i) {
-    for (int64_t t = 0; t < b.tiles.count(); ++t) {
-      b.Sweep(t, tiles + t * b.tile_floats(), call.dvalues, t > 0, chunk[i],
-              chunk[i + 1]);
-    }
-  });
-  return "";
+  const auto add = [&](int64_t i) { sums.Add(i, threads); };
+  runtime->Run({{threads, prepare}, {parts, sweep}, {threads, add}});
+  return preparation->problem();
+}
+
+// Threads share the tiles: chunks of outputs first, then chunks of inputs.
+std::string BackwardByChunks(const Backward& b, Preparation* preparation,
+                             int threads, Runtime* runtime) {
+  const DenseBackwardCall& call = b.call;
+  const int64_t tiles = b.tiles.count();
+  float* scratch = runtime->Scratch(tiles * b.tile_floats());
+  Sums sums = {call, tiles, nullptr};
+  if (scratch == nullptr || !sums.Allocate(runtime)) return kNoMemory;
+  const Chunks out = CutTile(call.outputs, b.tiles, threads);
+  const Chunks in = CutTile(call.inputs, b.tiles, threads);
+  const auto pack = [&](int64_t i) {
+    const int64_t tile = i / out.count(), chunk = i % out.count();
+    const int64_t begin = out.begin(chunk), end = out.end(chunk);
+    float* bias = sums.bias(tile);
+    preparation->Part(i, tiles * out.count());
+    if (bias != nullptr && begin < end)
+      std::fill(bias + begin, bias + end, 0.f);
+    b.Pack(tile, scratch + tile * b.tile_floats(), bias, begin, end);
+  };
+  const auto sweep = [&](int64_t i) {
+    if (!preparation->good()) return;
+    const int64_t tile = i / in.count(), chunk = i % in.count();
+    b.Sweep(tile, scratch + tile * b.tile_floats(), sums.values(tile), false,
+            in.begin(chunk), in.end(chunk));
+  };
+  const auto add = [&](int64_t i) { sums.Add(i, threads); };
+  runtime->Run({{tiles * out.count(), pack},
+                {tiles * in.count(), sweep},
+                {tiles > 1 ? threads : 0, add}});
+  return preparation->problem();
 }
 
 }  // namespace
@@ -150,11 +137,13 @@ std::string RunDenseBackward(const DenseBackwardCall& call, Runtime* runtime) {
   const Kernels& kernels = KernelsFor(call.batch);
   const Compressed csr = {call.row_ptr, call.inputs, call.col_idx, call.outputs,
                           call.nnz};
-  if (call.batch == 0 || call.inputs == 0) {
+  if (call.batch == 0) {
     std::fill(call.dvalues, call.dvalues + call.nnz, 0.f);
     if (call.dbias) std::fill(call.dbias, call.dbias + call.outputs, 0.f);
     return Prepare(csr, nullptr, kernels, 1, runtime);
   }
+  Preparation preparation(csr, nullptr, kernels);
+  if (!preparation.good()) return preparation.problem();
   const int threads = ThreadsFor(4.0 * call.nnz * call.batch, *runtime);
   // 16 lanes come with 32 registers, which hold 8 vectors of x and of dx.
   const int max_vectors = kernels.lanes == 16 ? 8 : 4;
@@ -162,8 +151,8 @@ std::string RunDenseBackward(const DenseBackwardCall& call, Runtime* runtime) {
       CutBatch(call.batch, kernels.lanes, max_vectors, threads, 0);
   const Backward backward = {call, kernels, tiles};
   return ByTiles(tiles, threads)
-             ? BackwardByTiles(backward, csr, threads, runtime)
-             : BackwardByRows(backward, csr, threads, runtime);
+             ? BackwardByTiles(backward, &preparation, threads, runtime)
+             : BackwardByChunks(backward, &preparation, threads, runtime);
 }
 
 }  // namespace tf_pai

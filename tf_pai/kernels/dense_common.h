@@ -54,10 +54,30 @@ inline int ThreadsFor(double flops, const Runtime& runtime) {
   return flops < kSerialFlops ? 1 : std::max(1, runtime.threads());
 }
 
-// Each thread transposes and multiplies its own tiles, where there are enough;
-// else all threads share each.
+// Each thread transposes and multiplies its own tiles, where there are many;
+// else the threads share their chunks.
 inline bool ByTiles(const Tiles& tiles, int threads) {
-  return tiles.count() >= threads;
+  return tiles.count() > threads;
+}
+
+// Rows or columns in chunks, each of whole vectors; at least one chunk.
+struct Chunks {
+  int64_t length, step;
+
+  int64_t count() const {
+    return std::max<int64_t>(1, (length + step - 1) / step);
+  }
+  int64_t begin(int64_t i) const { return i * step; }
+  int64_t end(int64_t i) const { return std::min(length, (i + 1) * step); }
+};
+
+// The chunks of one tile: several for each thread, which may come late or be
+// slower than others.
+inline Chunks CutTile(int64_t length, const Tiles& tiles, int threads) {
+  const int64_t wanted =
+      threads == 1 ? 1 : (4 * threads + tiles.count() - 1) / tiles.count();
+  const int64_t step = std::max<int64_t>(1, (length + wanted - 1) / wanted);
+  return {length, RoundUp(step, tiles.lanes)};
 }
 
 inline constexpr char kNoMemory[] = "no memory for the scratch tiles";

@@ -41,51 +41,47 @@ struct Forward {
 };
 
 // Each thread transposes and multiplies its own tiles.
-std::string ForwardByTiles(const Forward& f, const Compressed& csc,
-                           const Gathering& gathering, int threads,
-                           Runtime* runtime) {
+std::string ForwardByTiles(const Forward& f, Preparation* preparation,
+                           int threads, Runtime* runtime) {
   const int64_t parts = std::min<int64_t>(f.tiles.count(), threads);
   float* scratch = runtime->Scratch(parts * f.tile_floats());
   if (scratch == nullptr) return kNoMemory;
-  const std::string problem =
-      Prepare(csc, &gathering, f.kernels, threads, runtime);
-  if (!problem.empty()) return problem;
-  runtime->For(parts, [&](int64_t part) {
+  const auto prepare = [&](int64_t i) { preparation->Part(i, threads); };
+  const auto multiply = [&](int64_t part) {
+    if (!preparation->good()) return;
     float* x = scratch + part * f.tile_floats();
     const int64_t end = PartBegin(f.tiles.count(), part + 1, parts);
     for (int64_t t = PartBegin(f.tiles.count(), part, parts); t < end; ++t) {
       f.Pack(t, x, 0, f.call.inputs);
       f.Multiply(t, x, 0, f.call.outputs);
     }
-  });
-  return "";
+  };
+  runtime->Run({{threads, prepare}, {parts, multiply}});
+  return preparation->problem();
 }
 
-// All threads transpose, then each has some outputs.
-std::string ForwardByOutputs(const Forward& f, const Compressed& csc,
-                             const Gathering& gathering, int threads,
-                             Runtime* runtime) {
+// Threads share the tiles: chunks of inputs first, then chunks of outputs.
+std::string ForwardByChunks(const Forward& f, Preparation* preparation,
+                            int threads, Runtime* runtime) {
   const int64_t tiles = f.tiles.count();
   float* scratch = runtime->Scratch(tiles * f.tile_floats());
   if (scratch == nullptr) return kNoMemory;
-  const int64_t step = RoundUp(f.call.inputs / threads + 1, f.tiles.lanes);
-  const int64_t blocks = (f.call.inputs + step - 1) / step;
+  const Chunks in = CutTile(f.call.inputs, f.tiles, threads);
+  const Chunks out = CutTile(f.call.outputs, f.tiles, threads);
   const auto pack = [&](int64_t i) {
-    const int64_t begin = i % blocks * step;
-    f.Pack(i / blocks, scratch + i / blocks * f.tile_floats(), begin,
-           std::min(begin + step, f.call.inputs));
+    const int64_t tile = i / in.count(), chunk = i % in.count();
+    preparation->Part(i, tiles * in.count());
+    f.Pack(tile, scratch + tile * f.tile_floats(), in.begin(chunk),
+           in.end(chunk));
   };
-  const std::string problem = Prepare(csc, &gathering, f.kernels, threads,
-                                      runtime, {tiles * blocks, pack});
-  if (!problem.empty()) return problem;
-  const int64_t chunk = RoundUp(f.call.outputs / threads + 1, f.tiles.lanes);
-  const int64_t chunks = (f.call.outputs + chunk - 1) / chunk;
-  runtime->For(tiles * chunks, [&](int64_t i) {
-    const int64_t begin = i % chunks * chunk;
-    f.Multiply(i / chunks, scratch + i / chunks * f.tile_floats(), begin,
-               std::min(begin + chunk, f.call.outputs));
-  });
-  return "";
+  const auto multiply = [&](int64_t i) {
+    if (!preparation->good()) return;
+    const int64_t tile = i / out.count(), chunk = i % out.count();
+    f.Multiply(tile, scratch + tile * f.tile_floats(), out.begin(chunk),
+               out.end(chunk));
+  };
+  runtime->Run({{tiles * in.count(), pack}, {tiles * out.count(), multiply}});
+  return preparation->problem();
 }
 
 }  // namespace
@@ -100,14 +96,16 @@ std::string RunDenseForward(const DenseForwardCall& call, Runtime* runtime) {
   if (call.batch == 0 || call.outputs == 0) {
     return Prepare(csc, &gathering, kernels, 1, runtime);
   }
+  Preparation preparation(csc, &gathering, kernels);
+  if (!preparation.good()) return preparation.problem();
   const int threads = ThreadsFor(2.0 * call.nnz * call.batch, *runtime);
   const int64_t panel_rows = (call.inputs + call.panels - 1) / call.panels;
   const Tiles tiles = CutBatch(call.batch, kernels.lanes, 8, threads,
                                panel_rows * sizeof(float));
   const Forward forward = {call, kernels, tiles, values};
   return ByTiles(tiles, threads)
-             ? ForwardByTiles(forward, csc, gathering, threads, runtime)
-             : ForwardByOutputs(forward, csc, gathering, threads, runtime);
+             ? ForwardByTiles(forward, &preparation, threads, runtime)
+             : ForwardByChunks(forward, &preparation, threads, runtime);
 }
 
 }  // namespace tf_pai

@@ -1,111 +1,5 @@
 // Tile kernels of a sparse Dense layer; see kernels.h for what a tile is.
-// Included by isa.cc once per instruction set, after vector.h.
-
-// Transposes kLanes rows of features [k, k + n) in registers.
-static TF_PAI_INLINE void LoadBlock(const Transposition& t, const float* from,
-                                    int row, int k, int n, Vec* r) {
-  const float* p = from + row * t.in_stride + k;
-  if (n == kLanes && row + kLanes <= t.rows) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) r[i] = LoadLoose(p + i * t.in_stride);
-    return;
-  }
-  for (int i = 0; i < kLanes; ++i) {
-    r[i] = row + i < t.rows ? LoadUpTo(p + i * t.in_stride, n) : Vec{};
-  }
-}
-
-// Asks for what is read kAhead features later, of these rows or of the next: so
-// many rows, last written by another processor, the hardware does not foresee.
-static TF_PAI_INLINE void PrefetchBlock(const Transposition& t,
-                                        const float* from, int row, int k) {
-  constexpr int kAhead = 64;
-  if (row + kLanes > t.rows) return;
-  for (int i = 0; i < kLanes; ++i) {
-    __builtin_prefetch(from + (row + i) * t.in_stride + k + kAhead);
-  }
-}
-
-// Row-major features [begin, end) -> tile. Fuses the two things that the
-// backward pass asks of dY: the mask of a ReLU, and the column sums (bias).
-template <bool kPrefetch>
-static TF_PAI_INLINE void TransposeInto(const Transposition& t,
-                                        const float* relu_output, float* sums,
-                                        int begin, int end) {
-  for (int row = 0; row < t.lanes; row += kLanes) {
-    for (int k = begin; k < end; k += kLanes) {
-      const int n = std::min(kLanes, end - k);
-      Vec r[kLanes];
-      if (kPrefetch) PrefetchBlock(t, t.in, row, k);
-      LoadBlock(t, t.in, row, k, n, r);
-      if (relu_output != nullptr) {
-        Vec y[kLanes];
-        if (kPrefetch) PrefetchBlock(t, relu_output, row, k);
-        LoadBlock(t, relu_output, row, k, n, y);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) r[i] = WherePositive(y[i], r[i]);
-      }
-      if (sums != nullptr) {
-        Vec sum = LoadUpTo(sums + k, n);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) sum += r[i];
-        StoreUpTo(sums + k, sum, n);
-      }
-      Transpose(r);
-      float* out = t.out + k * t.out_stride + row;
-      if (n == kLanes) {
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) Store(out + i * t.out_stride, r[i]);
-      } else {
-        for (int i = 0; i < n; ++i) Store(out + i * t.out_stride, r[i]);
-      }
-    }
-  }
-}
-
-static void TransposeIn(const Transposition& t, const float* relu_output,
-                        float* sums, int begin, int end) {
-  TransposeInto<true>(t, relu_output, sums, begin, end);
-}
-
-// Asks for the lines that TransposeOut writes when they are computed: a store
-// that waits for a line from another processor holds up those behind it.
-static TF_PAI_INLINE void PrefetchOut(float* out, int64_t stride, int rows) {
-  for (int row = 0; row < rows; ++row) {
-    __builtin_prefetch(out + row * stride, 1, 2);
-  }
-}
-
-// Tile features [begin, end) -> row-major. `t.in` starts at feature `begin`.
-static TF_PAI_INLINE void TransposeOut(const Transposition& t, int begin,
-                                       int end) {
-  for (int k = begin; k < end; k += kLanes) {
-    const int n = std::min(kLanes, end - k);
-    for (int row = 0; row < t.rows; row += kLanes) {
-      const float* in = t.in + (k - begin) * t.in_stride + row;
-      Vec r[kLanes];
-      if (n == kLanes) {
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) r[i] = Load(in + i * t.in_stride);
-      } else {
-        for (int i = 0; i < kLanes; ++i) {
-          r[i] = i < n ? Load(in + i * t.in_stride) : Vec{};
-        }
-      }
-      Transpose(r);
-      float* out = t.out + row * t.out_stride + k;
-      if (n == kLanes && row + kLanes <= t.rows) {
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i)
-          StoreLoose(out + i * t.out_stride, r[i]);
-      } else {
-        for (int i = 0; i < kLanes && row + i < t.rows; ++i) {
-          StoreUpTo(out + i * t.out_stride, r[i], n);
-        }
-      }
-    }
-  }
-}
+// Included by tiles.cc once per instruction set, after transpose_tile.h.
 
 // y[:, j] = act(sum over kept (k, j) of value * x[:, k] + bias[j]) for outputs
 // [begin, end) and the rows k of one panel. One output's T sums stay in NV
@@ -239,28 +133,30 @@ struct DenseBackwardSweep {
 template <int NV, class Index, bool kNeedDx>
 static void DenseBackwardLoop(const DenseBackwardTile& t, int begin, int end) {
   constexpr int T = NV * kLanes;
-  alignas(64) float buffer[kNeedDx ? kLanes * T : 1];
+  alignas(64) float x[kLanes * T], dx[kNeedDx ? kLanes * T : 1];
   DenseBackwardSweep<NV, Index, kNeedDx> sweep = {
       t, static_cast<const Index*>(t.col_idx.data), {}, {}, {}, 0};
   for (int k = begin; k < end; k += kLanes) {
     const int n = std::min(kLanes, end - k);
+    TransposeInto<true>({t.x + k, t.x_stride, t.rows, T, x, T}, nullptr,
+                        nullptr, 0, n);
     if (kNeedDx) PrefetchOut(t.dx + k, t.dx_stride, t.rows);
     for (int q = 0; q < n; ++q) {
 #pragma GCC unroll 8
       for (int i = 0; i < NV; ++i) {
-        sweep.x[i] = Load(t.x + int64_t{k + q} * T + i * kLanes);
+        sweep.x[i] = Load(x + q * T + i * kLanes);
         sweep.dx[i] = Vec{};
       }
       sweep.Row(t.row_ptr[k + q], t.row_ptr[k + q + 1]);
       if constexpr (kNeedDx) {
 #pragma GCC unroll 8
         for (int i = 0; i < NV; ++i) {
-          Store(buffer + q * T + i * kLanes, sweep.dx[i]);
+          Store(dx + q * T + i * kLanes, sweep.dx[i]);
         }
       }
     }
     if (kNeedDx) {
-      TransposeOut({buffer, T, t.rows, T, t.dx, t.dx_stride}, k, k + n);
+      TransposeOut({dx, T, t.rows, T, t.dx, t.dx_stride}, k, k + n);
     }
   }
   sweep.Flush(t.row_ptr[end]);

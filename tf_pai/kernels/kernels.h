@@ -49,7 +49,8 @@ struct DenseForwardTile {
 };
 
 struct DenseBackwardTile {
-  const float* x;   // [inputs][vectors * kLanes]
+  const float* x;  // row-major, first row of the tile
+  int64_t x_stride;
   const float* dy;  // [outputs][vectors * kLanes]
   int vectors;
   const int32_t* row_ptr;

@@ -54,8 +54,8 @@ class OpRuntime : public Runtime {
 
   int threads() const override { return workers_->num_threads; }
 
-  void For(int64_t n, const std::function<void(int64_t)>& task) override {
-    RunShared(n, threads(), task, [this](std::function<void()> work) {
+  void Run(const std::vector<Stage>& stages) override {
+    RunShared(stages, threads(), [this](std::function<void()> work) {
       workers_->workers->Schedule(std::move(work));
     });
   }

@@ -6,8 +6,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
+#include <vector>
 
 namespace tf_pai {
+
+// Calls task(0) ... task(count - 1), in any order, some at the same time. Tasks
+// of about the same place in two stages read or write about the same memory.
+struct Stage {
+  int64_t count;
+  std::function<void(int64_t)> task;
+};
 
 class Runtime {
  public:
@@ -15,8 +24,12 @@ class Runtime {
 
   virtual int threads() const = 0;
 
-  // Calls task(0) ... task(n - 1), possibly at the same time, and waits.
-  virtual void For(int64_t n, const std::function<void(int64_t)>& task) = 0;
+  // Runs the stages, each after the one before, and waits.
+  virtual void Run(const std::vector<Stage>& stages) = 0;
+
+  void For(int64_t count, std::function<void(int64_t)> task) {
+    Run({{count, std::move(task)}});
+  }
 
   // `floats` floats, aligned to 64 bytes, that live as long as this object;
   // null where there is no memory.

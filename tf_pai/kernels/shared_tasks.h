@@ -7,61 +7,120 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <vector>
 
+#include "give_way.h"
 #include "other_processor.h"
+#include "runtime.h"
 
 namespace tf_pai {
 
-// Tasks that whichever thread is free takes next. A thread that comes too late
-// finds none, and nobody waits for it: waking a thread may take longer than the
-// work. Held by all threads, since the last may come when the call is over.
+// Stages of tasks that whichever thread is free takes next. A thread that comes
+// too late finds none, and nobody waits for it: waking a thread may take longer
+// than the work. Held by all threads, since the last may come when the call is
+// over.
+//
+// A stage's tasks lie in as many places as there are threads. Each thread
+// begins with those of its own place, the same in all stages, since its cache
+// has what they need; then it helps the others.
 class SharedTasks {
  public:
-  SharedTasks(int64_t n, const std::function<void(int64_t)>* task)
-      : n_(n), task_(task) {}
-
-  // Takes tasks until there are none. `task_` is only read before Wait returns.
-  void Work() {
-    for (int64_t i; (i = next_++) < n_;) {
-      (*task_)(i);
-      if (++done_ < n_) continue;
-      const std::lock_guard<std::mutex> lock(mutex_);
-      finished_.notify_one();
+  SharedTasks(const std::vector<Stage>* stages, int places)
+      : stages_(stages), places_(places), taken_(places) {
+    for (const Stage& stage : *stages) {
+      progress_.push_back(std::make_unique<Progress>(stage.count, places));
     }
   }
 
-  // Until the tasks that other threads took are done: soon.
-  void Wait() {
-    for (int i = 0; i < kSpins && done_ < n_; ++i) std::this_thread::yield();
-    std::unique_lock<std::mutex> lock(mutex_);
-    finished_.wait(lock, [this] { return done_ == n_; });
+  // Takes tasks until there are none. `stages_` is only read for a task that
+  // was taken, so before the last Wait returns.
+  void Work() {
+    const int place = TakePlace();
+    for (size_t stage = 0; stage < progress_.size(); ++stage) {
+      if (stage > 0) Wait(stage - 1);
+      WorkAt(stage, place, 1);
+      // One that is late may wait for this very processor.
+      if (arrived_ < places_) GiveWay();
+      for (int i = 0; i < places_; ++i) {
+        WorkAt(stage, (place + i) % places_);
+      }
+    }
   }
 
+  // Until the tasks of all stages are done, those that other threads took
+  // included.
+  void Wait() { Wait(progress_.size() - 1); }
+
  private:
-  static constexpr int kSpins = 200;
-  const int64_t n_;
-  const std::function<void(int64_t)>* const task_;
-  std::atomic<int64_t> next_{0}, done_{0};
+  static constexpr int kSpins = 2000;  // some .1 ms: waking up takes as long
+
+  // Of one stage.
+  struct Progress {
+    Progress(int64_t count, int places) : count(count), next(places) {
+      for (int i = 0; i < places; ++i) next[i] = PartBegin(count, i, places);
+    }
+    const int64_t count;
+    std::vector<std::atomic<int64_t>> next;  // task of each place
+    std::atomic<int64_t> done{0};
+  };
+
+  // That of this processor, whose cache may have it from the kernel before.
+  int TakePlace() {
+    int place = std::max(0, CurrentProcessor()) % places_;
+    while (taken_[place].exchange(true)) place = (place + 1) % places_;
+    ++arrived_;
+    return place;
+  }
+
+  // Takes `most` tasks of one place.
+  void WorkAt(size_t stage, int place, int64_t most = INT64_MAX) {
+    Progress& p = *progress_[stage];
+    const int64_t end = PartBegin(p.count, place + 1, places_);
+    for (int64_t i; most-- > 0 && (i = p.next[place]++) < end;) {
+      (*stages_)[stage].task(i);
+      if (++p.done < p.count) continue;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      finished_.notify_all();
+    }
+  }
+
+  void Wait(size_t stage) {
+    const Progress& p = *progress_[stage];
+    for (int i = 1; i < kSpins && p.done < p.count; ++i) {
+      i % 64 == 0 ? GiveWay() : Pause();
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    finished_.wait(lock, [&] { return p.done == p.count; });
+  }
+
+  const std::vector<Stage>* const stages_;
+  const int places_;
+  std::vector<std::atomic<bool>> taken_;
+  std::atomic<int> arrived_{0};
+  std::vector<std::unique_ptr<Progress>> progress_;
   std::mutex mutex_;
   std::condition_variable finished_;
 };
 
-// Runs task(0) ... task(n - 1) on this thread and on those that `schedule`
-// gives work to, `threads` at most in all.
+// Runs the stages on this thread and on those that `schedule` gives work to,
+// `threads` at most in all.
 template <class Schedule>
-void RunShared(int64_t n, int threads, const std::function<void(int64_t)>& task,
+void RunShared(const std::vector<Stage>& stages, int threads,
                const Schedule& schedule) {
-  if (n <= 1 || threads <= 1) {
-    for (int64_t i = 0; i < n; ++i) task(i);
+  int64_t most = 0;
+  for (const Stage& stage : stages) most = std::max(most, stage.count);
+  const int places = static_cast<int>(std::min<int64_t>(most, threads));
+  if (places <= 1) {
+    for (const Stage& stage : stages) {
+      for (int64_t i = 0; i < stage.count; ++i) stage.task(i);
+    }
     return;
   }
-  const auto tasks = std::make_shared<SharedTasks>(n, &task);
+  const auto tasks = std::make_shared<SharedTasks>(&stages, places);
   const int home = CurrentProcessor();
-  for (int64_t i = 1; i < std::min<int64_t>(n, threads); ++i) {
+  for (int i = 1; i < places; ++i) {
     schedule([tasks, home] {
       const OtherProcessor other(home);
       tasks->Work();

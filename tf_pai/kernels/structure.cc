@@ -1,7 +1,5 @@
 #include "structure.h"
 
-#include <atomic>
-
 namespace tf_pai {
 
 namespace {
@@ -25,36 +23,46 @@ std::string PointerProblem(const Compressed& s) {
 
 }  // namespace
 
-std::string Prepare(const Compressed& s, const Gathering* gathering,
-                    const Kernels& kernels, int threads, Runtime* runtime,
-                    const SideWork& side) {
-  const std::string problem = PointerProblem(s);
-  if (!problem.empty()) return problem;
-  const int64_t parts = s.nnz < kSerialWeights ? 1 : threads;
-  std::atomic<bool> good_indices{true}, good_perm{true};
-  runtime->For(parts + side.count, [&](int64_t i) {
-    if (i >= parts) {
-      side.task(i - parts);
-      return;
-    }
-    const int64_t begin = PartBegin(s.nnz, i, parts);
-    const int64_t end = PartBegin(s.nnz, i + 1, parts);
-    if (!kernels.all_below(s.indices, begin, end, s.limit)) {
-      good_indices = false;
-    }
-    if (gathering != nullptr &&
-        !kernels.gather(gathering->values, gathering->perm, s.nnz, begin, end,
-                        gathering->out)) {
-      good_perm = false;
-    }
-  });
-  if (!good_indices) {
-    return "indices must be in [0, " + std::to_string(s.limit) + ")";
+Preparation::Preparation(const Compressed& structure,
+                         const Gathering* gathering, const Kernels& kernels)
+    : structure_(structure),
+      gathering_(gathering),
+      kernels_(kernels),
+      problem_(PointerProblem(structure)) {}
+
+void Preparation::Part(int64_t i, int64_t n) {
+  const Compressed& s = structure_;
+  const int64_t begin = PartBegin(s.nnz, i, n);
+  const int64_t end = PartBegin(s.nnz, i + 1, n);
+  if (!kernels_.all_below(s.indices, begin, end, s.limit)) {
+    good_indices_ = false;
   }
-  if (!good_perm) {
-    return "the permutation must be in [0, " + std::to_string(s.nnz) + ")";
+  if (gathering_ != nullptr &&
+      !kernels_.gather(gathering_->values, gathering_->perm, s.nnz, begin, end,
+                       gathering_->out)) {
+    good_perm_ = false;
+  }
+}
+
+std::string Preparation::problem() const {
+  if (!problem_.empty()) return problem_;
+  if (!good_indices_) {
+    return "indices must be in [0, " + std::to_string(structure_.limit) + ")";
+  }
+  if (!good_perm_) {
+    return "the permutation must be in [0, " + std::to_string(structure_.nnz) +
+           ")";
   }
   return "";
+}
+
+std::string Prepare(const Compressed& structure, const Gathering* gathering,
+                    const Kernels& kernels, int threads, Runtime* runtime) {
+  Preparation preparation(structure, gathering, kernels);
+  if (!preparation.good()) return preparation.problem();
+  const int64_t parts = structure.nnz < kSerialWeights ? 1 : threads;
+  runtime->For(parts, [&](int64_t i) { preparation.Part(i, parts); });
+  return preparation.problem();
 }
 
 }  // namespace tf_pai

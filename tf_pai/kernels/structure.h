@@ -5,8 +5,8 @@
 #ifndef TF_PAI_KERNELS_STRUCTURE_H_
 #define TF_PAI_KERNELS_STRUCTURE_H_
 
+#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "kernels.h"
@@ -34,18 +34,33 @@ struct Gathering {
   float* out;           // out[i] = values[perm[i]]
 };
 
-// Work that needs neither a checked structure nor gathered values, and is done
-// beside them: one wait of the threads less.
-struct SideWork {
-  int64_t count = 0;
-  std::function<void(int64_t)> task;
+// Checks a structure and gathers its values, part by part.
+class Preparation {
+ public:
+  // Checks the pointers. Without `gathering`, only checks.
+  Preparation(const Compressed& structure, const Gathering* gathering,
+              const Kernels& kernels);
+
+  // The i-th of n parts of the indices; not where there is a problem already.
+  void Part(int64_t i, int64_t n);
+
+  // Whether nothing wrong has been found.
+  bool good() const { return problem_.empty() && good_indices_ && good_perm_; }
+
+  // Why the structure cannot be used, or an empty string.
+  std::string problem() const;
+
+ private:
+  const Compressed structure_;
+  const Gathering* const gathering_;
+  const Kernels& kernels_;
+  const std::string problem_;
+  std::atomic<bool> good_indices_{true}, good_perm_{true};
 };
 
-// Returns why the structure cannot be used, or an empty string; meanwhile
-// gathers, unless `gathering` is null.
+// All parts at once.
 std::string Prepare(const Compressed& structure, const Gathering* gathering,
-                    const Kernels& kernels, int threads, Runtime* runtime,
-                    const SideWork& side = {});
+                    const Kernels& kernels, int threads, Runtime* runtime);
 
 }  // namespace tf_pai
 

@@ -39,6 +39,8 @@ namespace TF_PAI_NAME {
 //
 #include "structure_tile.h"
 //
+#include "transpose_tile.h"
+//
 #include "dense_tile.h"
 //
 #include "conv_tile.h"
