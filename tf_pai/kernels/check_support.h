@@ -44,12 +44,13 @@ class ThreadRuntime : public tf_pai::Runtime {
   }
 
   // Aligned, and of exactly the size asked for, so that the sanitizer sees any
-  // access beyond.
+  // access beyond; not a number, so that a use of what was not written shows.
   float* Scratch(int64_t floats) override {
     const size_t bytes = std::max<int64_t>(floats, 1) * sizeof(float);
     void* memory = nullptr;
     if (posix_memalign(&memory, 64, bytes) != 0) return nullptr;
     held_.emplace_back(memory, std::free);
+    std::fill_n(static_cast<float*>(memory), std::max<int64_t>(floats, 1), NAN);
     return static_cast<float*>(memory);
   }
 
@@ -133,10 +134,13 @@ inline void Expect(bool good, const std::string& what) {
 inline void ExpectNear(const Floats& got, const std::vector<double>& expected,
                 const std::string& what) {
   double largest = 1, error = 0;
+  bool written = true;  // what is not written stays NaN
   for (size_t i = 0; i < got.size(); ++i) {
+    written = written && !std::isnan(got[i]);
     largest = std::max(largest, std::fabs(expected[i]));
     error = std::max(error, std::fabs(got[i] - expected[i]));
   }
+  Expect(written, what + ": not a number");
   Expect(error <= 1e-5 * largest, what + ": error " + std::to_string(error));
 }
 

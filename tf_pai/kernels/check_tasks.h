@@ -30,7 +30,26 @@ inline void CheckStages(int count, int next_count, int threads) {
              std::to_string(threads) + " threads");
 }
 
+// A thread that waits for this sleeps before it is done.
+inline double SlowTask(int64_t i) {
+  double sum = 0;
+  for (int k = 1; k < 1000000 * (1 + i % 3); ++k) sum += 1. / k;
+  return sum;
+}
+
+inline void CheckSlowStages() {
+  std::vector<double> first(3), second(3);
+  ThreadRuntime runtime(3);
+  runtime.Run(
+      {{3, [&](int64_t i) { first[i] = SlowTask(i); }},
+       {3, [&](int64_t i) { second[i] = first[2 - i] + SlowTask(0); }}});
+  for (int i = 0; i < 3; ++i) {
+    Expect(second[i] == SlowTask(2 - i) + SlowTask(0), "slow stages");
+  }
+}
+
 inline void CheckTasks() {
+  for (int i = 0; i < 5; ++i) CheckSlowStages();
   for (const int threads : {1, 2, 3, 8}) {
     for (const int count : {0, 1, 2, 7, 100}) {
       CheckStages(count, 1, threads);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "dense.h"
 #include "dense_common.h"
@@ -51,6 +52,10 @@ struct Sums {
   int64_t parts;
   float* partial;
 
+  // The first tile of a part.
+  int64_t tile(int64_t part, int64_t tiles) const {
+    return PartBegin(tiles, part, parts);
+  }
   int64_t bias_size() const { return call.dbias != nullptr ? call.outputs : 0; }
   int64_t size() const { return RoundUp(call.nnz + bias_size(), 16); }
   bool Allocate(Runtime* runtime) {
@@ -87,47 +92,81 @@ std::string BackwardByTiles(const Backward& b, Preparation* preparation,
     if (!preparation->good()) return;
     float* dy = tiles + part * b.tile_floats();
     std::fill_n(sums.bias(part), sums.bias_size(), 0.f);
-    const int64_t begin = PartBegin(b.tiles.count(), part, parts);
-    const int64_t end = PartBegin(b.tiles.count(), part + 1, parts);
+    const int64_t begin = sums.tile(part, b.tiles.count());
+    const int64_t end = sums.tile(part + 1, b.tiles.count());
     for (int64_t t = begin; t < end; ++t) {
       b.Pack(t, dy, sums.bias(part), 0, call.outputs);
       b.Sweep(t, dy, sums.values(part), t > begin, 0, call.inputs);
     }
   };
-  const auto add = [&](int64_t i) { sums.Add(i, threads); };
+  const auto add = [&](int64_t i) {
+    if (preparation->good()) sums.Add(i, threads);
+  };
   runtime->Run({{threads, prepare}, {parts, sweep}, {threads, add}});
   return preparation->problem();
 }
 
-// Threads share the tiles: chunks of outputs first, then chunks of inputs.
+// Rows in chunks of about equal work, each of a multiple of `step` rows: the
+// first row of every chunk, and the end. A layer's inputs may differ much.
+std::vector<int> RowChunks(const int32_t* row_ptr, int64_t rows, int64_t step,
+                           int64_t wanted) {
+  const auto work = [&](int64_t row) { return row_ptr[row] + 4 * row; };
+  std::vector<int> first = {0};
+  int64_t row = 0;
+  for (int64_t chunk = 1; chunk < wanted; ++chunk) {
+    while (row < rows && work(row) < work(rows) * chunk / wanted) {
+      row = std::min(row + step, rows);
+    }
+    if (row > first.back() && row < rows) first.push_back(row);
+  }
+  first.push_back(rows);
+  return first;
+}
+
+// Threads share the tiles: chunks of outputs first, then chunks of inputs. Each
+// tile has its own sums, or all have the same, where that would be less than
+// one for each thread.
 std::string BackwardByChunks(const Backward& b, Preparation* preparation,
                              int threads, Runtime* runtime) {
   const DenseBackwardCall& call = b.call;
   const int64_t tiles = b.tiles.count();
+  const int64_t parts = tiles < threads ? 1 : tiles;
   float* scratch = runtime->Scratch(tiles * b.tile_floats());
-  Sums sums = {call, tiles, nullptr};
+  Sums sums = {call, parts, nullptr};
   if (scratch == nullptr || !sums.Allocate(runtime)) return kNoMemory;
-  const Chunks out = CutTile(call.outputs, b.tiles, threads);
-  const Chunks in = CutTile(call.inputs, b.tiles, threads);
+  const int64_t wanted = ChunksOf(parts, threads);
+  const Chunks out = CutTile(call.outputs, b.tiles, wanted);
+  const std::vector<int> in =
+      RowChunks(call.row_ptr, call.inputs, b.tiles.lanes, wanted);
+  const int64_t in_count = in.size() - 1;
   const auto pack = [&](int64_t i) {
-    const int64_t tile = i / out.count(), chunk = i % out.count();
+    const int64_t part = i / out.count(), chunk = i % out.count();
     const int64_t begin = out.begin(chunk), end = out.end(chunk);
-    float* bias = sums.bias(tile);
-    preparation->Part(i, tiles * out.count());
-    if (bias != nullptr && begin < end)
+    float* bias = sums.bias(part);
+    preparation->Part(i, parts * out.count());
+    if (bias != nullptr && begin < end) {
       std::fill(bias + begin, bias + end, 0.f);
-    b.Pack(tile, scratch + tile * b.tile_floats(), bias, begin, end);
+    }
+    for (int64_t t = sums.tile(part, tiles); t < sums.tile(part + 1, tiles);
+         ++t) {
+      b.Pack(t, scratch + t * b.tile_floats(), bias, begin, end);
+    }
   };
   const auto sweep = [&](int64_t i) {
     if (!preparation->good()) return;
-    const int64_t tile = i / in.count(), chunk = i % in.count();
-    b.Sweep(tile, scratch + tile * b.tile_floats(), sums.values(tile), false,
-            in.begin(chunk), in.end(chunk));
+    const int64_t part = i / in_count, chunk = i % in_count;
+    const int64_t first = sums.tile(part, tiles);
+    for (int64_t t = first; t < sums.tile(part + 1, tiles); ++t) {
+      b.Sweep(t, scratch + t * b.tile_floats(), sums.values(part), t > first,
+              in[chunk], in[chunk + 1]);
+    }
   };
-  const auto add = [&](int64_t i) { sums.Add(i, threads); };
-  runtime->Run({{tiles * out.count(), pack},
-                {tiles * in.count(), sweep},
-                {tiles > 1 ? threads : 0, add}});
+  const auto add = [&](int64_t i) {
+    if (preparation->good()) sums.Add(i, threads);
+  };
+  runtime->Run({{parts * out.count(), pack},
+                {parts * in_count, sweep},
+                {parts > 1 ? threads : 0, add}});
   return preparation->problem();
 }
 

@@ -1,4 +1,4 @@
-// How the drivers of the sparse Dense layer cut the batch.
+// How the drivers of the sparse Dense layer cut the batch, and its tiles.
 
 #ifndef TF_PAI_KERNELS_DENSE_COMMON_H_
 #define TF_PAI_KERNELS_DENSE_COMMON_H_
@@ -71,11 +71,13 @@ struct Chunks {
   int64_t end(int64_t i) const { return std::min(length, (i + 1) * step); }
 };
 
-// The chunks of one tile: several for each thread, which may come late or be
-// slower than others.
-inline Chunks CutTile(int64_t length, const Tiles& tiles, int threads) {
-  const int64_t wanted =
-      threads == 1 ? 1 : (4 * threads + tiles.count() - 1) / tiles.count();
+// How many chunks of each of so many parts: several for each thread, which may
+// come late or be slower than others.
+inline int64_t ChunksOf(int64_t parts, int threads) {
+  return threads == 1 ? 1 : (4 * threads + parts - 1) / parts;
+}
+
+inline Chunks CutTile(int64_t length, const Tiles& tiles, int64_t wanted) {
   const int64_t step = std::max<int64_t>(1, (length + wanted - 1) / wanted);
   return {length, RoundUp(step, tiles.lanes)};
 }

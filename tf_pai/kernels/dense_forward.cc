@@ -66,8 +66,9 @@ std::string ForwardByChunks(const Forward& f, Preparation* preparation,
   const int64_t tiles = f.tiles.count();
   float* scratch = runtime->Scratch(tiles * f.tile_floats());
   if (scratch == nullptr) return kNoMemory;
-  const Chunks in = CutTile(f.call.inputs, f.tiles, threads);
-  const Chunks out = CutTile(f.call.outputs, f.tiles, threads);
+  const int64_t wanted = ChunksOf(tiles, threads);
+  const Chunks in = CutTile(f.call.inputs, f.tiles, wanted);
+  const Chunks out = CutTile(f.call.outputs, f.tiles, wanted);
   const auto pack = [&](int64_t i) {
     const int64_t tile = i / in.count(), chunk = i % in.count();
     preparation->Part(i, tiles * in.count());

@@ -140,7 +140,7 @@ static void DenseBackwardLoop(const DenseBackwardTile& t, int begin, int end) {
     const int n = std::min(kLanes, end - k);
     TransposeInto<true>({t.x + k, t.x_stride, t.rows, T, x, T}, nullptr,
                         nullptr, 0, n);
-    if (kNeedDx) PrefetchOut(t.dx + k, t.dx_stride, t.rows);
+    if constexpr (kNeedDx) PrefetchOut(t.dx + k, t.dx_stride, t.rows);
     for (int q = 0; q < n; ++q) {
 #pragma GCC unroll 8
       for (int i = 0; i < NV; ++i) {
@@ -155,7 +155,7 @@ static void DenseBackwardLoop(const DenseBackwardTile& t, int begin, int end) {
         }
       }
     }
-    if (kNeedDx) {
+    if constexpr (kNeedDx) {
       TransposeOut({dx, T, t.rows, T, t.dx, t.dx_stride}, k, k + n);
     }
   }

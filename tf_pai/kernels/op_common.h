@@ -65,7 +65,7 @@ class OpRuntime : public Runtime {
       return KeptScratch::Slot(kept_++);
     }
     Tensor tensor;
-    const TensorShape shape({floats});
+    const TensorShape shape({std::max<int64_t>(floats, 1)});
     if (!context_->allocate_temp(DT_FLOAT, shape, &tensor).ok()) return nullptr;
     held_.push_back(tensor);
     return tensor.flat<float>().data();

@@ -11,8 +11,9 @@
 
 namespace tf_pai {
 
-// Calls task(0) ... task(count - 1), in any order, some at the same time. Tasks
-// of about the same place in two stages read or write about the same memory.
+// Calls task(0) ... task(count - 1), in any order, some at the same time. The
+// first tasks of two stages are run by the same thread, if it is in time, and
+// so the next: best if they use the same memory. A task must not throw.
 struct Stage {
   int64_t count;
   std::function<void(int64_t)> task;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -53,17 +54,30 @@ class SharedTasks {
   // included.
   void Wait() { Wait(progress_.size() - 1); }
 
+  // Whether nothing is left to do or to wait for.
+  bool Over() const {
+    return std::all_of(progress_.begin(), progress_.end(),
+                       [](const auto& p) { return p->done == p->count; });
+  }
+
  private:
-  static constexpr int kSpins = 2000;  // some .1 ms: waking up takes as long
+  // Waking up takes as long.
+  static constexpr std::chrono::microseconds kSpin{100};
+
+  struct alignas(64) Counter {  // in a cache line of its own
+    std::atomic<int64_t> value{0};
+  };
 
   // Of one stage.
   struct Progress {
     Progress(int64_t count, int places) : count(count), next(places) {
-      for (int i = 0; i < places; ++i) next[i] = PartBegin(count, i, places);
+      for (int i = 0; i < places; ++i) {
+        next[i].value = PartBegin(count, i, places);
+      }
     }
     const int64_t count;
-    std::vector<std::atomic<int64_t>> next;  // task of each place
-    std::atomic<int64_t> done{0};
+    std::vector<Counter> next;  // task of each place
+    alignas(64) std::atomic<int64_t> done{0};
   };
 
   // That of this processor, whose cache may have it from the kernel before.
@@ -78,7 +92,8 @@ class SharedTasks {
   void WorkAt(size_t stage, int place, int64_t most = INT64_MAX) {
     Progress& p = *progress_[stage];
     const int64_t end = PartBegin(p.count, place + 1, places_);
-    for (int64_t i; most-- > 0 && (i = p.next[place]++) < end;) {
+    std::atomic<int64_t>& next = p.next[place].value;
+    for (int64_t i; most-- > 0 && next < end && (i = next++) < end;) {
       (*stages_)[stage].task(i);
       if (++p.done < p.count) continue;
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -87,12 +102,19 @@ class SharedTasks {
   }
 
   void Wait(size_t stage) {
+    using Clock = std::chrono::steady_clock;
     const Progress& p = *progress_[stage];
-    for (int i = 1; i < kSpins && p.done < p.count; ++i) {
-      i % 64 == 0 ? GiveWay() : Pause();
+    const Clock::time_point until = Clock::now() + kSpin;
+    for (int i = 1; p.done < p.count; ++i) {
+      if (i % 64 != 0) {
+        Pause();
+      } else if (Clock::now() < until) {
+        GiveWay();
+      } else {
+        std::unique_lock<std::mutex> lock(mutex_);
+        finished_.wait(lock, [&] { return p.done == p.count; });
+      }
     }
-    std::unique_lock<std::mutex> lock(mutex_);
-    finished_.wait(lock, [&] { return p.done == p.count; });
   }
 
   const std::vector<Stage>* const stages_;
@@ -122,6 +144,7 @@ void RunShared(const std::vector<Stage>& stages, int threads,
   const int home = CurrentProcessor();
   for (int i = 1; i < places; ++i) {
     schedule([tasks, home] {
+      if (tasks->Over()) return;
       const OtherProcessor other(home);
       tasks->Work();
     });

@@ -41,7 +41,7 @@ class Preparation {
   Preparation(const Compressed& structure, const Gathering* gathering,
               const Kernels& kernels);
 
-  // The i-th of n parts of the indices; not where there is a problem already.
+  // The i-th of n parts of the indices, which may run at the same time.
   void Part(int64_t i, int64_t n);
 
   // Whether nothing wrong has been found.
@@ -58,7 +58,7 @@ class Preparation {
   std::atomic<bool> good_indices_{true}, good_perm_{true};
 };
 
-// All parts at once.
+// All parts, shared by the threads; returns what `problem` does.
 std::string Prepare(const Compressed& structure, const Gathering* gathering,
                     const Kernels& kernels, int threads, Runtime* runtime);
 

@@ -1,7 +1,7 @@
 // Moves features between row-major matrices and tiles; see kernels.h for what a
 // tile is. Included by tiles.cc once per instruction set, after vector.h.
 
-// Transposes kLanes rows of features [k, k + n) in registers.
+// Loads kLanes rows of features [k, k + n).
 static TF_PAI_INLINE void LoadBlock(const Transposition& t, const float* from,
                                     int row, int k, int n, Vec* r) {
   const float* p = from + row * t.in_stride + k;

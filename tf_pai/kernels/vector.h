@@ -2,8 +2,8 @@
 // Clang, so that one source serves AVX-512 (16 lanes), AVX2 (8) and every
 // 128-bit instruction set, NEON and SSE2 among them (4).
 //
-// No include guard: isa.cc includes this file once per instruction set, inside
-// that set's namespace and under its target attribute.
+// No include guard: tiles.cc includes this file once per instruction set,
+// inside that set's namespace and under its target attribute.
 
 constexpr int kLanes = TF_PAI_LANES;
 
