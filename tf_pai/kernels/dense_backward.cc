@@ -124,8 +124,8 @@ std::vector<int> RowChunks(const int32_t* row_ptr, int64_t rows, int64_t step,
 }
 
 // Threads share the tiles: chunks of outputs first, then chunks of inputs. Each
-// tile has its own sums, or all have the same, where that would be less than
-// one for each thread.
+// tile has its own sums where there is one for each thread; fewer tiles have
+// the same, and are swept one after the other.
 std::string BackwardByChunks(const Backward& b, Preparation* preparation,
                              int threads, Runtime* runtime) {
   const DenseBackwardCall& call = b.call;
